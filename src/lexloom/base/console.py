@@ -1,0 +1,92 @@
+"""What people see: a progress bar with time left on a terminal, plain lines elsewhere, JSON when asked for.
+
+Everything for people goes to stderr, so that stdout carries results only.
+"""
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+PLAIN_INTERVAL_S = 10.0
+
+console = Console(stderr=True, highlight=False)
+
+Tick = Callable[..., None]
+
+
+def say(text: str) -> None:
+    """One line for people."""
+    console.print(text, markup=False)
+
+
+def print_json(value: Any) -> None:
+    """The result of a command under `--json`, on stdout."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+@contextlib.contextmanager
+def progress(title: str, total: float | None, clock: Callable[[], float] = time.monotonic) -> Iterator[Tick]:
+    """Show how far a slow step is.
+
+    Yields `tick(done, note="")`: `done` counts towards `total` (None: unknown). On a terminal it moves a bar with the
+    time left; elsewhere it prints a line at most every 10 seconds and one at the end.
+    """
+    if console.is_terminal:
+        with Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+        ) as bar:
+            task = bar.add_task(title, total=total, note="")
+            yield lambda done, note="": bar.update(task, completed=done, note=note)
+    else:
+        yield from _plain_lines(title, total, clock)
+
+
+def _plain_lines(title: str, total: float | None, clock: Callable[[], float]) -> Iterator[Tick]:
+    started = last = clock()
+    latest = ""
+
+    def tick(done: float, note: str = "") -> None:
+        nonlocal last, latest
+        share = f"{done / total:4.0%}" if total else f"{done:,.0f}"
+        elapsed = clock() - started
+        left = f", {duration(elapsed / done * (total - done))} left" if total and 0 < done < total else ""
+        latest = f"{title} {share} after {duration(elapsed)}{left}{'  ' + note if note else ''}"
+        if clock() - last >= PLAIN_INTERVAL_S:
+            last, line, latest = clock(), latest, ""
+            say(line)
+
+    yield tick
+    if latest:
+        say(latest)
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: `4.2 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for size, unit, smaller, name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // smaller} {name}"
+    raise AssertionError("60 seconds or more are at least a minute")
+
+
+def size(count: float, unit: str = "B") -> str:
+    """A count for people, in powers of 1000: `1.5 MB`, `134.5 M` with an empty unit."""
+    for prefix in ("", "k", "M", "G", "T"):
+        if abs(count) < 1000 or prefix == "T":
+            return f"{count:.0f} {unit}".strip() if prefix == "" else f"{count:.1f} {prefix}{unit}"
+        count /= 1000
+    raise AssertionError("the loop returns at the largest prefix")

@@ -1,0 +1,129 @@
+"""Typed settings: one TOML file, unknown keys refused with the nearest name.
+
+Priority: default < file < environment (`LEXLOOM_TRAIN__LR`) < command line (`train.lr=3e-4`).
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lexloom.base.errors import RecipeError
+
+ENVIRONMENT_PREFIX = "LEXLOOM_"
+
+
+class Settings(BaseModel):
+    """A frozen section of a recipe; the docstring under each field is its documentation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def load_recipe(
+    kind: type[S],
+    file: Path | None,
+    overrides: Sequence[str] = (),
+    environment: Mapping[str, str] = os.environ,
+) -> S:
+    """Read, merge and check a recipe.
+
+    `overrides` are `section.key=value` strings; a value is read as TOML where it is TOML, else as text.
+    Raises RecipeError naming the key, the value and, for an unknown key, the nearest known one.
+    """
+    values = _read_toml(file) if file is not None else {}
+    for dotted, text in _from_environment(kind, environment):
+        _set(values, dotted, _parse_value(text))
+    for override in overrides:
+        dotted, equals, text = override.partition("=")
+        if not equals:
+            raise RecipeError(f"{override!r} is not an override", fix="Write it as section.key=value.")
+        _set(values, dotted.strip(), _parse_value(text.strip()))
+    return check(kind, values, where=str(file) if file else "the recipe")
+
+
+def check(kind: type[S], values: dict[str, Any], *, where: str) -> S:
+    """Build settings from plain values, or raise a RecipeError that lists every problem."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        problems = [_explain(kind, problem) for problem in error.errors(include_url=False)]
+        raise RecipeError("; ".join(problems), where=where) from None
+
+
+def to_toml(settings: Settings) -> str:
+    """The resolved recipe as TOML; unset optional keys are left out, since TOML has no null."""
+    return tomli_w.dumps(_without_none(settings.model_dump(mode="json")))
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """A hint such as `did you mean 'cosine'?`, or the list of known names when none is near."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+
+
+def choose(table: Mapping[str, Any], name: str, *, field: str) -> Any:
+    """Look a recipe's word up in one of the literal dicts, or raise a RecipeError with the nearest name."""
+    if name not in table:
+        raise RecipeError(f"unknown value {name!r}; {nearest(name, list(table))}", where=field)
+    return table[name]
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise RecipeError("no such recipe", where=str(file), fix="Run `lexloom init` to write one.") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"can't be read as TOML: {error}", where=str(file)) from None
+
+
+def _from_environment(kind: type[Settings], environment: Mapping[str, str]) -> list[tuple[str, str]]:
+    """`LEXLOOM_TRAIN__LR=…` → `train.lr`; a variable whose section the recipe doesn't have is somebody else's."""
+    found = []
+    for name in sorted(environment):
+        dotted = name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
+        if name.startswith(ENVIRONMENT_PREFIX) and dotted.partition(".")[0] in kind.model_fields:
+            found.append((dotted, environment[name]))
+    return found
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _set(values: dict[str, Any], dotted: str, value: Any) -> None:
+    *path, last = dotted.split(".")
+    for depth, name in enumerate(path):
+        inner = values.setdefault(name, {})
+        if not isinstance(inner, dict):
+            raise RecipeError("is a value, not a section", where=".".join(path[: depth + 1]))
+        values = inner
+    values[last] = value
+
+
+def _explain(kind: type[BaseModel], problem: Any) -> str:
+    place = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] != "extra_forbidden":
+        return f"{place} = {problem['input']!r}: {problem['msg']}"
+    section: Any = kind
+    for name in problem["loc"][:-1]:
+        section = section.model_fields[name].annotation if name in getattr(section, "model_fields", {}) else None
+    known = list(getattr(section, "model_fields", {}))
+    return f"unknown key {place!r}; {nearest(str(problem['loc'][-1]), known)}"
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(inner) for key, inner in value.items() if inner is not None}
+    return value
