@@ -22,7 +22,7 @@ Tick = Callable[..., None]
 
 def say(text: str) -> None:
     """One line for people."""
-    console.print(text, markup=False)
+    console.print(text, markup=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

