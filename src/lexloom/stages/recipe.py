@@ -1,0 +1,38 @@
+"""The recipe: one TOML file for the whole line, put together from the sections that live beside what they configure."""
+
+from typing import Any
+
+from pydantic import ConfigDict, Field
+
+from lexloom.base.recipe import Settings
+from lexloom.stages.prepare import PrepareSettings
+from lexloom.train.settings import TrainSettings
+
+
+class ModelSettings(Settings):
+    """Which model, and how large; every other key of the section is a field of the family's `Config`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
+
+    family: str = "llama"
+    """The architecture: "gpt" (GPT-2) or "llama" (rotary positions, RMSNorm, gated feed-forward)."""
+    preset: str | None = None
+    """A named size of the family, for example "toy" or "smollm2-135m"; keys given beside it win."""
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The keys meant for the family's `Config`."""
+        return dict(self.model_extra or {})
+
+
+class Recipe(Settings):
+    """From raw text to a trained model."""
+
+    objective: str = "causal"
+    """What the model learns to predict: "causal" is the next token."""
+    prepare: PrepareSettings = Field(default_factory=PrepareSettings)
+    """Text in, tokens out."""
+    model: ModelSettings = Field(default_factory=ModelSettings)
+    """The architecture and its size."""
+    train: TrainSettings = Field(default_factory=TrainSettings)
+    """How long, how fast, in which order."""
