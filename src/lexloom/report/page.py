@@ -1,0 +1,257 @@
+"""`report.html`: one self-contained page about one run, in English and Chinese, for screen, telephone and paper.
+
+Whatever comes from data, models or recipes enters through Jinja's autoescape; only the pictures are markup.
+"""
+
+import math
+from functools import cache
+from importlib.resources import files as resources
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from lexloom.base import files
+from lexloom.base.console import duration, size
+from lexloom.report import plots
+from lexloom.report.numbers import count, figures
+from lexloom.report.read import Row, Run, number, read_run
+from lexloom.report.sections import environment_rows, evaluation_table, plan_rows, tokenizer_table
+
+REPORT = "report.html"
+MOMENTS_SHOWN = 8
+SKIPPED_SHOWN = 10
+SAMPLE_CHARACTERS = 1200
+READ_STAGE = "read"
+
+Twin = tuple[str, str]
+
+
+def write_report(folder: Path) -> Path:
+    """Write `report.html` into a run folder and return its path. Raises what `read_run` raises."""
+    path = folder / REPORT
+    files.write_file(path, render_report(read_run(folder)))
+    return path
+
+
+def render_report(run: Run) -> str:
+    """The page as text; a section without anything to show is left out."""
+    return str(
+        _template().render(
+            css=Markup(_resource("page.css")),
+            title=_title(run),
+            lede=_lede(run),
+            stats=_stats(run),
+            curve=_curve(run),
+            multiples=_multiples(run),
+            troubles=_troubles(run),
+            timeline=_timeline(run),
+            evaluation=evaluation_table(run),
+            plan=plan_rows(run),
+            ledger=ledger_stages(run.ledger),
+            tokenizer=tokenizer_table(run),
+            settings=_settings(run.recipe),
+            environment=environment_rows(run),
+        )
+    )
+
+
+def ledger_stages(rows: list[Row]) -> list[Row]:
+    """The ledger by stage, each outcome with its share of the documents read."""
+    read = sum(row["documents"] for row in rows if row["stage"] == READ_STAGE)
+    whole = read if read > 0 else max((row["documents"] for row in rows), default=0)
+    return [
+        {"name": stage, "rows": [_ledger_row(row, whole) for row in group]}
+        for stage, group in groupby(rows, key=lambda row: row["stage"])
+    ]
+
+
+def _ledger_row(row: Row, whole: int) -> Row:
+    share = row["documents"] / whole if whole else 0.0
+    return {
+        "outcome": row["outcome"],
+        "documents": count(row["documents"]),
+        "share": f"{share:.1%}",
+        "percent": f"{100 * min(share, 1):.2f}",
+        "characters": count(row["characters"]) if row["characters"] else "",
+        "examples": ", ".join(row["examples"]),
+    }
+
+
+@cache
+def _template() -> Any:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(_resource("page.html.jinja"))
+
+
+def _resource(name: str) -> str:
+    return resources("lexloom.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _title(run: Run) -> Twin:
+    family = str(run.recipe.get("model", {}).get("family", run.config.get("model_type", "model")))
+    if run.parameters is None:
+        return f"A {family} in training", f"训练中的 {family} 模型"
+    parameters = size(run.parameters, "")
+    return f"A {family} of {parameters} parameters", f"{parameters} 参数的 {family} 模型"
+
+
+def _lede(run: Run) -> Twin:
+    steps = run.metrics.steps["step"]
+    if not steps.size:
+        return "No step has been finished yet.", "尚未完成任何训练步。"
+    tokens = _last(run, "tokens")
+    read = f" on {size(tokens, '')} tokens" if math.isfinite(tokens) else ""
+    read_zh = f"，读入 {size(tokens, '')} 词元" if math.isfinite(tokens) else ""
+    return f"Trained for {count(steps[-1])} steps{read}.", f"训练 {count(steps[-1])} 步{read_zh}。"
+
+
+def _stats(run: Run) -> list[Row]:
+    found = [_bits_stat(run), _loss_stat(run), _time_stat(run), _speed_stat(run)]
+    return [stat for stat in found if stat is not None]
+
+
+def _stat(english: str, chinese: str, value: str, note: str = "") -> Row:
+    return {"label": (english, chinese), "value": value, "note": note}
+
+
+def _bits_stat(run: Run) -> Row | None:
+    table = evaluation_table(run)
+    for row in table["rows"] if table else []:
+        if row["name"] == "bits_per_byte":
+            return _stat("bits per byte, validation", "每字节比特（验证集）", row["value"], note=row["interval"])
+    best = run.best_validation
+    if best is None or not math.isfinite(number(best.get("bits_per_byte"))):
+        return None
+    return _stat("bits per byte, best validation", "每字节比特（最佳验证）", f"{best['bits_per_byte']:.3f}")
+
+
+def _loss_stat(run: Run) -> Row | None:
+    best = run.best_validation
+    if best is None:
+        return None
+    label = ("nats per token, best validation", "每词元纳特（最佳验证）")
+    return _stat(*label, f"{best['loss']:.3f}", note=f"step {count(best['step'])}")
+
+
+def _time_stat(run: Run) -> Row | None:
+    seconds = _last(run, "seconds")
+    return _stat("training time", "训练用时", duration(seconds)) if math.isfinite(seconds) else None
+
+
+def _speed_stat(run: Run) -> Row | None:
+    speed = plots.throughput(run.metrics.steps)
+    known = speed[plots.finite(speed)]
+    return (
+        _stat("tokens per second, median", "每秒词元（中位数）", count(float(np.median(known)))) if known.size else None
+    )
+
+
+def _last(run: Run, name: str) -> float:
+    values = run.metrics.steps[name]
+    known = values[plots.finite(values)]
+    return float(known[-1]) if known.size else math.nan
+
+
+def _curve(run: Run) -> Row | None:
+    if not run.metrics.steps["step"].size:
+        return None
+    return {
+        "wide": Markup(plots.learning_curve(run, "wide", plots.WIDE_IN)),
+        "narrow": Markup(plots.learning_curve(run, "narrow", plots.NARROW_IN)),
+        "bits": run.bits_per_nat is not None,
+        "validated": bool(run.metrics.validations),
+        "troubled": len(plots.troubled_steps(run)),
+        "description": _curve_description(run),
+    }
+
+
+def _curve_description(run: Run) -> str:
+    losses = run.metrics.steps["loss"]
+    losses = losses[plots.finite(losses)]
+    if not losses.size:
+        return "Learning curve without a finite loss. 学习曲线，无有限损失。"
+    best = run.best_validation
+    text = f"Training loss from {losses[0]:.2f} to {losses[-1]:.2f} nats per token"
+    text += f"; best validation {best['loss']:.2f}" if best else ""
+    return f"{text}. 训练损失由 {losses[0]:.2f} 降至 {losses[-1]:.2f} 纳特/词元。"
+
+
+def _multiples(run: Run) -> list[Row]:
+    steps = run.metrics.steps
+    panels = (
+        ("learning rate", "学习率", "lr", steps["lr"], False),
+        ("gradient norm", "梯度范数", "norm", steps["grad_norm"], True),
+        ("tokens per second", "每秒词元", "speed", plots.throughput(steps), True),
+    )
+    return [
+        {
+            "label": (english, chinese),
+            "description": f"{english} by step, {chinese}",
+            "picture": Markup(plots.small_multiple(steps["step"], values, name, noisy=noisy)),
+        }
+        for english, chinese, name, values, noisy in panels
+        if plots.finite(values).sum() > 1
+    ]
+
+
+def _troubles(run: Run) -> Row | None:
+    rows = [(count(row.get("step")), str(row.get("reason", ""))) for row in run.metrics.skipped]
+    if not rows:
+        return None
+    more = len(rows) - SKIPPED_SHOWN
+    return {"shown": rows[:SKIPPED_SHOWN], "more": count(more) if more > 0 else ""}
+
+
+def _timeline(run: Run) -> list[Row]:
+    moments = [(step, list(group)) for step, group in groupby(run.metrics.samples, key=lambda row: row.get("step"))]
+    return [
+        {
+            "step": count(step),
+            "loss": _loss_at(run, number(step)),
+            "samples": [
+                {"prompt": str(row.get("prompt", "")), "text": _shortened(_continuation(row))} for row in samples
+            ],
+        }
+        for step, samples in (moments[at] for at in _spread(len(moments), MOMENTS_SHOWN))
+    ]
+
+
+def _spread(total: int, most: int) -> list[int]:
+    """At most `most` positions of `total`, the first and the last among them, denser early where more is learned."""
+    if total <= most:
+        return list(range(total))
+    return sorted({round(total ** (at / (most - 1))) - 1 for at in range(most)})
+
+
+def _loss_at(run: Run, step: float) -> str:
+    steps, losses = run.metrics.steps["step"], run.metrics.steps["loss"]
+    near = losses[(steps > step - max(1, steps.size // plots.SMOOTH_OVER)) & (steps <= step) & plots.finite(losses)]
+    return f"{near.mean():.2f}" if near.size else ""
+
+
+def _continuation(row: Row) -> str:
+    return str(row.get("text", "")).removeprefix(str(row.get("prompt", "")))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= SAMPLE_CHARACTERS else f"{text[:SAMPLE_CHARACTERS]}…"
+
+
+def _settings(recipe: Row) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The recipe's values by dotted section, in its order."""
+    plain = [(key, _shown(value)) for key, value in recipe.items() if not isinstance(value, dict)]
+    sections = [("recipe", plain)] if plain else []
+    for name, value in recipe.items():
+        if isinstance(value, dict):
+            sections += [(name if inner == "recipe" else f"{name}.{inner}", rows) for inner, rows in _settings(value)]
+    return sections
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value))
+    return figures(value) if isinstance(value, float) else str(value)

@@ -1,0 +1,140 @@
+"""Read a run folder into one value that the report and the model card are made from. Nothing here is guessed:
+what the folder doesn't say stays empty."""
+
+import json
+import math
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lexloom.base.errors import DamagedError, FolderError
+from lexloom.base.files import read_json
+from lexloom.report.weights import parameter_count
+
+METRICS = "metrics.jsonl"
+RECIPE = "recipe.toml"
+PLAN = "plan.json"
+LEDGER = "ledger.json"
+EVALUATION = "evaluation.json"
+MODEL = "model"
+
+STEP_FIELDS = ("step", "loss", "lr", "grad_norm", "tokens", "seconds", "tokens_per_s")
+
+Row = dict[str, Any]
+Column = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """What `metrics.jsonl` says: one array per field of the steps (NaN where a line lacks it), and the other lines."""
+
+    steps: dict[str, Column]
+    validations: list[Row] = field(default_factory=list)
+    samples: list[Row] = field(default_factory=list)
+    skipped: list[Row] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run folder; a part that it doesn't have is empty."""
+
+    folder: Path
+    metrics: Metrics
+    recipe: Row
+    plan: Row
+    ledger: list[Row]
+    evaluation: Row
+    config: Row
+    facts: Row
+    parameters: int | None
+
+    @cached_property
+    def bits_per_nat(self) -> float | None:
+        """How many bits per byte one nat per token is on the validation split, where both were measured."""
+        pairs = [(row.get("bits_per_byte"), row.get("loss")) for row in self.metrics.validations]
+        known = [bits / loss for bits, loss in pairs if bits and loss and math.isfinite(bits / loss)]
+        return known[-1] if known else None
+
+    @cached_property
+    def best_validation(self) -> Row | None:
+        """The validation line with the lowest loss."""
+        known = [row for row in self.metrics.validations if math.isfinite(number(row.get("loss")))]
+        return min(known, key=lambda row: float(row["loss"])) if known else None
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run folder, finished or not.
+
+    Raises FolderError if there is no `metrics.jsonl`, DamagedError naming the file (and line) that can't be read.
+    """
+    if not (folder / METRICS).is_file():
+        raise FolderError(f"is not a run folder: it has no {METRICS}", where=str(folder))
+    model = folder / MODEL
+    return Run(
+        folder=folder,
+        metrics=read_metrics(folder / METRICS),
+        recipe=_optional_toml(folder / RECIPE),
+        plan=optional_json(folder / PLAN, {}),
+        ledger=optional_json(folder / LEDGER, []),
+        evaluation=optional_json(folder / EVALUATION, {}),
+        config=optional_json(model / "config.json", {}),
+        facts=optional_json(model / "lexloom.json", {}),
+        parameters=parameter_count(model) if model.is_dir() else None,
+    )
+
+
+def read_metrics(path: Path) -> Metrics:
+    """Read `metrics.jsonl` line by line; a last line that a running process hasn't finished is left out."""
+    columns: dict[str, list[float]] = {name: [] for name in STEP_FIELDS}
+    others: dict[str, list[Row]] = {"validation": [], "sample": [], "skipped": []}
+    for row in _rows(path):
+        if row.get("kind") == "step":
+            for name, values in columns.items():
+                values.append(number(row.get(name)))
+        elif row.get("kind") in others:
+            others[row["kind"]].append(row)
+    return Metrics(
+        steps={name: np.array(values) for name, values in columns.items()},
+        validations=others["validation"],
+        samples=others["sample"],
+        skipped=others["skipped"],
+    )
+
+
+def number(value: Any) -> float:
+    """A number from JSON; NaN for anything else, such as null."""
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+def optional_json(path: Path, default: Any) -> Any:
+    """The JSON file, or `default` if there is none."""
+    return read_json(path) if path.is_file() else default
+
+
+def _optional_toml(path: Path) -> Row:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise DamagedError(f"can't be read as TOML: {error}", where=str(path)) from None
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    with open(path, "rb") as file:
+        for at, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise DamagedError(f"is not JSON: {error}", where=f"{path}:{at}") from None
+            if not isinstance(row, dict):
+                raise DamagedError("is not a JSON object", where=f"{path}:{at}")
+            yield row
