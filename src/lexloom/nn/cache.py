@@ -1,0 +1,115 @@
+"""The keys and values of the tokens already seen, so that each new token costs one step.
+
+Axes: B rows of the batch, L new tokens, N cached tokens, G key/value heads, K head width.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lexloom.base.errors import UserError
+
+
+class Cache:
+    """Room for `tokens` tokens in each of `batch` rows; appending writes in place and never copies what is there.
+
+    Rows may have different lengths. Prompts of different lengths go through the model together, padded on the right
+    with any token; then `truncate(row, length)` forgets the padding, and the next tokens take its place.
+
+    A forward pass calls `reserve` once, `append` once per layer, and `advance` at its end; an exception in between
+    leaves the lengths as they were.
+    """
+
+    def __init__(self, *, layers: int, batch: int, tokens: int, kv_heads: int, head_width: int) -> None:
+        shape = (layers, batch, kv_heads, tokens, head_width)
+        # Unwritten cells are masked, but must be finite: 0 · NaN is NaN
+        self._keys, self._values = _zeros(shape), _zeros(shape)
+        self.lengths = [0] * batch
+
+    @property
+    def tokens(self) -> int:
+        """The capacity of each row."""
+        return self._keys.shape[3]
+
+    @property
+    def even(self) -> bool:
+        """Whether all rows have the same length."""
+        return min(self.lengths) == max(self.lengths)
+
+    @property
+    def empty(self) -> bool:
+        """Whether no row has seen anything yet."""
+        return max(self.lengths) == 0
+
+    def reserve(self, batch: int, new_tokens: int) -> None:
+        """Check that `new_tokens` more fit into each of `batch` rows, or raise UserError."""
+        assert batch == len(self.lengths), f"{batch} rows of ids for a cache of {len(self.lengths)} rows"
+        needed = max(self.lengths) + new_tokens
+        if needed > self.tokens:
+            raise UserError(
+                f"{needed:,} tokens don't fit into a cache of {self.tokens:,}",
+                fix="Shorten the prompt, ask for fewer new tokens, or make the cache larger.",
+            )
+
+    def append(self, layer: int, k_BLGK: Tensor, v_BLGK: Tensor) -> tuple[Tensor, Tensor]:
+        """Store the new keys and values of one layer behind each row's old ones.
+
+        Returns views (B, G, N, K) of keys and values, N the longest row with its new tokens.
+        """
+        new = k_BLGK.shape[1]
+        keys_BGNK, values_BGNK = self._keys[layer], self._values[layer]
+        k_BGLK, v_BGLK = k_BLGK.transpose(1, 2), v_BLGK.transpose(1, 2)
+        if self.even:
+            here = slice(self.lengths[0], self.lengths[0] + new)
+            keys_BGNK[:, :, here] = k_BGLK
+            values_BGNK[:, :, here] = v_BGLK
+        else:
+            for row, length in enumerate(self.lengths):
+                keys_BGNK[row, :, length : length + new] = k_BGLK[row]
+                values_BGNK[row, :, length : length + new] = v_BGLK[row]
+        longest = max(self.lengths) + new
+        return keys_BGNK[:, :, :longest], values_BGNK[:, :, :longest]
+
+    def advance(self, new_tokens: int) -> None:
+        """Count the appended tokens as seen."""
+        self.lengths = [length + new_tokens for length in self.lengths]
+
+    def mask(self, new_tokens: int) -> Tensor | None:
+        """Which cached tokens each new token sees: bool (1 or B, 1, L, N).
+
+        None where no mask is needed: a single new token in even rows sees all, and an empty cache makes plain rows.
+        """
+        if self.empty or (self.even and new_tokens == 1):
+            return None
+        last_seen_BL = self.positions(new_tokens)
+        reach_N = torch.arange(max(self.lengths) + new_tokens)
+        return (reach_N <= last_seen_BL[:, :, None])[:, None]
+
+    def positions(self, new_tokens: int) -> Tensor:
+        """The positions of the new tokens, int64 (B, L), or (1, L) if all rows have the same length."""
+        starts = torch.tensor(self.lengths[:1] if self.even else self.lengths)
+        return starts[:, None] + torch.arange(new_tokens)
+
+    def truncate(self, row: int, length: int) -> None:
+        """Forget what row `row` has seen beyond its first `length` tokens."""
+        assert 0 <= length <= self.lengths[row], f"can't truncate {self.lengths[row]} tokens to {length}"
+        self.lengths[row] = length
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these rows, in this order; a row may be named twice (beams) or not at all (finished)."""
+        longest = max(self.lengths)
+        self._keys, self._values = _select(self._keys, rows, longest), _select(self._values, rows, longest)
+        self.lengths = [self.lengths[row] for row in rows]
+
+
+def _zeros(shape: tuple[int, ...]) -> Tensor:
+    """Zeros that take memory only when written to (numpy asks the system for clean pages, torch fills them)."""
+    return torch.from_numpy(np.zeros(shape, np.float32))
+
+
+def _select(old: Tensor, rows: Sequence[int], longest: int) -> Tensor:
+    new = _zeros((old.shape[0], len(rows), *old.shape[2:]))
+    new[:, :, :, :longest] = old[:, list(rows), :, :longest]
+    return new

@@ -1,0 +1,57 @@
+"""Bounds for the numbers in a model's config, checked before anything of that size is allocated."""
+
+import math
+from collections.abc import Sequence
+
+from lexloom.base.errors import UserError
+from lexloom.base.recipe import nearest
+
+# The largest published models have a width of 2^14, 2^7 layers, 2^18 words: room for more, but not for nonsense.
+SIZE_BOUNDS = {
+    "width": 1 << 17,
+    "layers": 1 << 10,
+    "heads": 1 << 10,
+    "kv_heads": 1 << 10,
+    "head_width": 1 << 12,
+    "ffn_width": 1 << 20,
+    "vocab_size": 1 << 22,
+    "context": 1 << 24,
+}
+
+
+def check_sizes(config: object) -> None:
+    """Every size that a config dataclass has is a whole number from 1 to its bound, or UserError names it."""
+    for name, bound in SIZE_BOUNDS.items():
+        value = getattr(config, name, None)
+        if value is not None and (type(value) is not int or not 1 <= value <= bound):
+            raise UserError(f"{value!r} is not a whole number from 1 to {bound:,}", where=name)
+
+
+def check_number(name: str, value: float, low: float, high: float) -> None:
+    """`value` is a finite number with low ≤ value ≤ high, or UserError names it."""
+    if type(value) not in (int, float) or not math.isfinite(value) or not low <= value <= high:
+        raise UserError(f"{value!r} is not a number from {low:g} to {high:g}", where=name)
+
+
+def check_multiple(name: str, value: int, of: str, divisor: int) -> None:
+    """`value` can be split evenly, or UserError proposes the next value that can."""
+    if value % divisor != 0:
+        raise UserError(
+            f"{name} {value} can't be split over {divisor} {of}",
+            where=name,
+            fix=f"Choose a multiple of {divisor}, for example {divisor * max(1, value // divisor)}.",
+        )
+
+
+def check_choice(name: str, value: str, known: Sequence[str]) -> None:
+    """`value` is one of `known`, or UserError names the nearest."""
+    if value not in known:
+        raise UserError(f"unknown value {value!r}; {nearest(str(value), known)}", where=name)
+
+
+def check_length(length: int, context: int) -> None:
+    """A text of `length` tokens fits into the context, or UserError."""
+    if length > context:
+        raise UserError(
+            f"{length:,} tokens are more than the model's context of {context:,}", fix="Shorten or split the text."
+        )

@@ -1,0 +1,67 @@
+"""How published model folders name tensors and settings, and how they become ours."""
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from typing import Any
+
+from lexloom.base.errors import UserError
+from lexloom.base.recipe import nearest
+
+
+@dataclass(frozen=True)
+class Published:
+    """One of our parameters in a published file.
+
+    `names` are the published tensors; several are joined along our rows, `rows` of each. `transposed` files hold
+    matrices as (inputs, outputs).
+    """
+
+    names: tuple[str, ...]
+    rows: tuple[int, ...] = ()
+    transposed: bool = False
+
+
+def read_config(
+    values: Mapping[str, Any], *, known: Mapping[str, str], fixed: Mapping[str, tuple[Any, ...]], harmless: Set[str]
+) -> dict[str, Any]:
+    """Translate a config.json: `known` gives our field for their key.
+
+    `fixed` lists the values that our code computes with; any other value, and any key that is in no list and not
+    null, false or empty, would change what the model computes, so it raises UserError naming it.
+    """
+    if "auto_map" in values:
+        raise UserError(
+            "wants to run code from the folder, which Lexloom never does",
+            where="auto_map",
+            fix="Use a model of a known family, saved without custom code.",
+        )
+    for key, value in values.items():
+        if key in fixed and value not in fixed[key]:
+            allowed = " or ".join(repr(choice) for choice in fixed[key])
+            raise UserError(f"{value!r} is not supported, only {allowed}", where=key)
+        if key not in known and key not in fixed and key not in harmless and value not in (None, False, [], {}):
+            raise UserError(f"unknown setting {value!r}; {nearest(key, [*known, *fixed])}", where=key)
+    return {ours: values[theirs] for theirs, ours in known.items() if values.get(theirs) is not None}
+
+
+def require(values: Mapping[str, Any], *keys: str) -> None:
+    """Every key is there and not null, or UserError lists the missing ones."""
+    missing = [key for key in keys if values.get(key) is None]
+    if missing:
+        raise UserError(f"has no {', '.join(missing)}")
+
+
+# Settings that don't change what a decoder computes from ids.
+HARMLESS = frozenset(
+    [
+        "_name_or_path", "architectures", "attention_dropout", "attn_implementation", "begin_suppress_tokens",
+        "bos_token_id", "chunk_size_feed_forward", "decoder_start_token_id", "dtype", "eos_token_id",
+        "finetuning_task", "forced_bos_token_id", "forced_eos_token_id", "id2label", "initializer_range",
+        "is_decoder", "is_llama_config", "label2id", "max_length", "max_window_layers", "model_type",
+        "name_or_path", "num_labels", "output_attentions", "output_hidden_states", "pad_token_id", "prefix",
+        "problem_type", "return_dict", "rope_interleaved", "sep_token_id", "summary_activation",
+        "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj",
+        "task_specific_params", "tokenizer_class", "torch_dtype", "torchscript", "transformers_version",
+        "transformers.js_config", "unsloth_fixed", "unsloth_version", "use_cache", "use_return_dict",
+    ]
+)  # fmt: skip
