@@ -52,6 +52,11 @@ MODEL_TYPES = {"gpt2": "gpt", "llama": "llama", "qwen3": "llama"}
 """`model_type` of a published config.json → our family."""
 
 
+def family_of(model: Any) -> str:
+    """The name of a model's family."""
+    return next(name for name, family in FAMILIES.items() if isinstance(model, family.model))
+
+
 def new_model(family: str, config: Any, *, seed: int) -> Any:
     """A model with the first weights of a training run, the same for the same seed."""
     model = allocate(meta_model(family, config))

@@ -1,0 +1,174 @@
+"""A model's weights in the files and under the names that Hugging Face gives them."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lexloom.base import files
+from lexloom.base.errors import DamagedError, FolderError
+from lexloom.models import Family
+from lexloom.nn.published import Published
+from lexloom.nn.tensors import CONVERT, TensorFile, find_foreign, write_tensors
+
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+FLOATS = ("F32", "F16", "BF16")
+TIED_COPY = "lm_head.weight"
+
+Shape = tuple[int, ...]
+
+
+def write_weights(folder: files.NewFolder, model: Any, family: Family, max_shard_bytes: int) -> None:
+    """Write model.safetensors, or several and their index if there is more than `max_shard_bytes`."""
+    tensors = {
+        name: tensor
+        for ours, published in family.weights(model.config).items()
+        for name, tensor in _publish(model.get_parameter(ours).detach(), published)
+    }
+    shards = _split_by_size(tensors, max_shard_bytes)
+    if len(shards) == 1:
+        write_tensors(folder, WEIGHTS, tensors)
+        return
+    names = [f"model-{number:05d}-of-{len(shards):05d}.safetensors" for number in range(1, len(shards) + 1)]
+    for name, shard in zip(names, shards, strict=True):
+        write_tensors(folder, name, shard)
+    total_bytes = sum(tensor.nbytes for tensor in tensors.values())
+    place = {tensor: name for name, shard in zip(names, shards, strict=True) for tensor in shard}
+    folder.write_json(INDEX, {"metadata": {"total_size": total_bytes}, "weight_map": place})
+
+
+def read_weights(path: Path, model: Any, family: Family) -> None:
+    """Fill a meta model from a folder; half precision is widened to float32.
+
+    First every name, shape and dtype is compared. Raises FolderError listing all tensors that are missing, extra or
+    wrong, and, before anything is read, what is wrong with the files themselves.
+    """
+    found = _find_tensors(path, family)
+    table = family.weights(model.config)
+    shapes = {ours: tuple(model.get_parameter(ours).shape) for ours in table}
+    expected = dict(pair for ours, published in table.items() for pair in _published_shapes(shapes[ours], published))
+    if model.config.tied:
+        _drop_tied_copy(found, table["tokens.weight"].names[0], path)
+    _compare(expected, found, path)
+    state = {ours: _join([found[name] for name in published.names], published) for ours, published in table.items()}
+    model.load_state_dict(state, assign=True, strict=True)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A tensor in a file, not yet read; old files leave out a part of the `name`."""
+
+    file: TensorFile
+    name: str
+
+    @property
+    def shape(self) -> Shape:
+        """Its shape in the file."""
+        return self.file.shapes[self.name][1]
+
+    @property
+    def dtype(self) -> str:
+        """Its dtype as the file spells it."""
+        return self.file.shapes[self.name][0]
+
+    def read(self) -> Tensor:
+        """Its values."""
+        return self.file.read(self.name)
+
+
+def _publish(tensor: Tensor, published: Published) -> Iterator[tuple[str, Tensor]]:
+    """Our parameter as published: split by rows, transposed; views, no copies."""
+    parts = torch.split(tensor, list(published.rows)) if published.rows else (tensor,)
+    for name, part in zip(published.names, parts, strict=True):
+        yield name, part.t() if published.transposed else part
+
+
+def _published_shapes(shape: Shape, published: Published) -> Iterator[tuple[str, Shape]]:
+    for name, part in _publish(torch.empty(shape, device="meta"), published):
+        yield name, tuple(part.shape)
+
+
+def _join(parts: list[Stored], published: Published) -> Tensor:
+    """The inverse of `_publish`, in new memory."""
+    tensors = [part.read().t() if published.transposed else part.read() for part in parts]
+    joined = torch.empty((sum(len(tensor) for tensor in tensors), *tensors[0].shape[1:]))
+    for target, tensor in zip(torch.split(joined, [len(tensor) for tensor in tensors]), tensors, strict=True):
+        target.copy_(tensor)
+    return joined
+
+
+def _split_by_size(tensors: Mapping[str, Tensor], max_shard_bytes: int) -> list[dict[str, Tensor]]:
+    shards: list[dict[str, Tensor]] = [{}]
+    size = 0
+    for name, tensor in tensors.items():
+        if shards[-1] and size + tensor.nbytes > max_shard_bytes:
+            shards.append({})
+            size = 0
+        shards[-1][name] = tensor
+        size += tensor.nbytes
+    return shards
+
+
+def _find_tensors(path: Path, family: Family) -> dict[str, Stored]:
+    """All learned tensors of a folder by their full published name."""
+    stored = {name: Stored(file, name) for file in _open_shards(path) for name in file.shapes}
+    if not any(name.startswith(family.prefix) for name in stored):
+        stored = {name if name == TIED_COPY else family.prefix + name: tensor for name, tensor in stored.items()}
+    ignored = re.compile("|".join(family.ignored_weights))
+    return {name: tensor for name, tensor in stored.items() if not ignored.fullmatch(name)}
+
+
+def _open_shards(path: Path) -> list[TensorFile]:
+    if files.inside(path, INDEX).exists():
+        return _open_index(path)
+    if not files.inside(path, WEIGHTS).exists():
+        foreign = find_foreign(sorted(file for file in path.iterdir() if file.is_file()))
+        if foreign is not None:
+            raise FolderError(f"is {foreign[1]}; it is not read", where=str(foreign[0]), fix=CONVERT)
+    return [TensorFile(files.inside(path, WEIGHTS))]
+
+
+def _open_index(path: Path) -> list[TensorFile]:
+    """Open every file that the index names, and check that each tensor is where the index says, once."""
+    index = files.read_json(path / INDEX)
+    places = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(places, dict) or not all(isinstance(place, str) for place in places.values()):
+        raise DamagedError("has no weight_map of names and files", where=str(path / INDEX))
+    shards = {place: TensorFile(files.inside(path, place)) for place in sorted(set(places.values()))}
+    found = [(name, place) for place, shard in shards.items() for name in shard.shapes]
+    wrong = sorted(set(found) ^ set(places.items()))
+    if wrong:
+        listed = ", ".join(f"{name} in {place}" for name, place in wrong)
+        raise FolderError(f"the index and the files disagree about {listed}", where=str(path / INDEX))
+    return list(shards.values())
+
+
+def _drop_tied_copy(found: dict[str, Stored], embedding: str, path: Path) -> None:
+    """Some files hold the tied matrix twice: that is fine if both are the same."""
+    if TIED_COPY in found and embedding in found:
+        if not torch.equal(found[TIED_COPY].read(), found[embedding].read()):
+            raise FolderError(
+                f"{TIED_COPY} differs from {embedding}, but the config says that they are tied",
+                where=str(path),
+                fix="Set tie_word_embeddings to false in config.json if the head is a matrix of its own.",
+            )
+        del found[TIED_COPY]
+
+
+def _compare(expected: Mapping[str, Shape], found: Mapping[str, Stored], path: Path) -> None:
+    missing = [f"missing {name}: expected {list(expected[name])}" for name in expected if name not in found]
+    extra = [f"extra {name}: found {list(found[name].shape)}" for name in found if name not in expected]
+    wrong = [
+        f"wrong {name}: expected {list(expected[name])} in {', '.join(FLOATS)}, found {list(stored.shape)} "
+        f"in {stored.dtype}"
+        for name, stored in found.items()
+        if name in expected and (stored.shape != expected[name] or stored.dtype not in FLOATS)
+    ]
+    if missing or extra or wrong:
+        listed = "\n  ".join([*missing, *extra, *wrong])
+        raise FolderError(f"the weights are not those that config.json describes:\n  {listed}", where=str(path))
