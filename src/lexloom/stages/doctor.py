@@ -10,10 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-from rich.text import Text
-
-from lexloom.base.console import console, size
+from lexloom.base.console import aligned, size
 from lexloom.base.files import free_bytes
 from lexloom.base.parallel import available_cores
 from lexloom.stages.probes import NUMPY, TORCH
@@ -71,16 +68,10 @@ def advise(facts: Facts) -> list[dict[str, str]]:
     return [{"what": what, "fix": fix} for what, fix in found]
 
 
-def print_doctor(facts: Facts) -> None:
+def describe(facts: Facts) -> str:
     """The facts as a table for people, and the advice under it."""
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for label, value in _lines(facts):
-        table.add_row(Text(label), Text(value))
-    console.print(table)
-    for advice in facts["advice"]:
-        console.print(f"\n• {advice['what']}.\n  {advice['fix']}", markup=False)
-    if not facts["advice"]:
-        console.print("\nNothing to mend.")
+    advice = [f"• {entry['what']}.\n  {entry['fix']}" for entry in facts["advice"]]
+    return "\n\n".join([aligned(_lines(facts)), *(advice or ["Nothing to mend."])])
 
 
 def _version(library: str) -> str | None:

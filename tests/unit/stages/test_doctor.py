@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from lexloom.stages import doctor as module
-from lexloom.stages.doctor import advise, doctor, print_doctor
+from lexloom.stages.doctor import advise, describe, doctor
 
 HEALTHY = {
     "versions": {"python": "3.11.7", "torch": "2.13.0"},
@@ -78,11 +78,10 @@ def test_each_trouble_is_named_with_its_mend(changes, word):
     assert advice["fix"]
 
 
-def test_broken_torch_is_a_fact_not_a_traceback(capsys):
+def test_broken_torch_is_a_fact_not_a_traceback():
     facts = with_changes(torch={"error": "ImportError: libgomp.so.1"})
     facts["advice"] = advise(facts)
-    print_doctor(facts)
-    shown = " ".join(capsys.readouterr().err.split())
+    shown = describe(facts)
     assert "libgomp.so.1" in shown
     assert "[with brackets]" in shown
     assert "pip install 'lexloom[gguf]'" in shown
