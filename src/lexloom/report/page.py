@@ -18,12 +18,13 @@ from lexloom.base import files
 from lexloom.base.console import duration, size
 from lexloom.report import plots
 from lexloom.report.numbers import count, figures
-from lexloom.report.read import Row, Run, number, read_run
+from lexloom.report.read import Row, Run, last, number, read_run
 from lexloom.report.sections import environment_rows, evaluation_table, plan_rows, tokenizer_table
 
 REPORT = "report.html"
 MOMENTS_SHOWN = 8
 SKIPPED_SHOWN = 10
+EXAMPLES_SHOWN = 3
 SAMPLE_CHARACTERS = 1200
 READ_STAGE = "read"
 
@@ -77,7 +78,7 @@ def _ledger_row(row: Row, whole: int) -> Row:
         "share": f"{share:.1%}",
         "percent": f"{100 * min(share, 1):.2f}",
         "characters": count(row["characters"]) if row["characters"] else "",
-        "examples": ", ".join(row["examples"]),
+        "examples": ", ".join(row["examples"][:EXAMPLES_SHOWN]),
     }
 
 
@@ -103,7 +104,7 @@ def _lede(run: Run) -> Twin:
     steps = run.metrics.steps["step"]
     if not steps.size:
         return "No step has been finished yet.", "尚未完成任何训练步。"
-    tokens = _last(run, "tokens")
+    tokens = last(run.metrics.steps["tokens"])
     read = f" on {size(tokens, '')} tokens" if math.isfinite(tokens) else ""
     read_zh = f"，读入 {size(tokens, '')} 词元" if math.isfinite(tokens) else ""
     return f"Trained for {count(steps[-1])} steps{read}.", f"训练 {count(steps[-1])} 步{read_zh}。"
@@ -138,7 +139,7 @@ def _loss_stat(run: Run) -> Row | None:
 
 
 def _time_stat(run: Run) -> Row | None:
-    seconds = _last(run, "seconds")
+    seconds = last(run.metrics.steps["seconds"])
     return _stat("training time", "训练用时", duration(seconds)) if math.isfinite(seconds) else None
 
 
@@ -148,12 +149,6 @@ def _speed_stat(run: Run) -> Row | None:
     return (
         _stat("tokens per second, median", "每秒词元（中位数）", count(float(np.median(known)))) if known.size else None
     )
-
-
-def _last(run: Run, name: str) -> float:
-    values = run.metrics.steps[name]
-    known = values[plots.finite(values)]
-    return float(known[-1]) if known.size else math.nan
 
 
 def _curve(run: Run) -> Row | None:

@@ -22,6 +22,7 @@ RECIPE = "recipe.toml"
 PLAN = "plan.json"
 LEDGER = "ledger.json"
 EVALUATION = "evaluation.json"
+QUALITY = "quality.json"
 MODEL = "model"
 
 STEP_FIELDS = ("step", "loss", "lr", "grad_norm", "tokens", "seconds", "tokens_per_s")
@@ -49,6 +50,7 @@ class Run:
     recipe: Row
     plan: Row
     ledger: list[Row]
+    quality: Row
     evaluation: Row
     config: Row
     facts: Row
@@ -82,6 +84,7 @@ def read_run(folder: Path) -> Run:
         recipe=_optional_toml(folder / RECIPE),
         plan=optional_json(folder / PLAN, {}),
         ledger=optional_json(folder / LEDGER, []),
+        quality=optional_json(folder / QUALITY, {}),
         evaluation=optional_json(folder / EVALUATION, {}),
         config=optional_json(model / "config.json", {}),
         facts=optional_json(model / "lexloom.json", {}),
@@ -110,6 +113,12 @@ def read_metrics(path: Path) -> Metrics:
 def number(value: Any) -> float:
     """A number from JSON; NaN for anything else, such as null."""
     return float(value) if isinstance(value, int | float) else math.nan
+
+
+def last(values: Column) -> float:
+    """The last finite value of a column; NaN if there is none."""
+    known = values[np.isfinite(values)]
+    return float(known[-1]) if known.size else math.nan
 
 
 def optional_json(path: Path, default: Any) -> Any:

@@ -1,22 +1,98 @@
-"""The tables of the report and of the model card, from what the stages wrote."""
+"""The tables of the report and of the model card; None or empty where the stages wrote nothing to show."""
 
 from typing import Any
 
-from lexloom.report.numbers import figures, interval
+from lexloom.report.numbers import count, figures, interval
 from lexloom.report.read import Row, Run
+
+Twin = tuple[str, str]
+
+MEASURES: dict[str, Twin] = {
+    "bits_per_byte": ("bits per byte", "每字节比特"),
+    "nats_per_token": ("nats per token", "每词元纳特"),
+    "perplexity_per_token": ("perplexity per token", "困惑度（每词元）"),
+    "perplexity_per_word": ("perplexity per word", "困惑度（每词）"),
+}
+QUALITY: dict[str, Twin] = {
+    "characters": ("characters", "字符"),
+    "tokens": ("tokens", "词元"),
+    "tokens_per_character": ("tokens per character", "每字符词元"),
+    "unknown": ("unknown", "未知"),
+}
 
 
 def evaluation_table(run: Run) -> Row | None:
-    return None
+    """Each measure of the validation split with its interval."""
+    rows = [
+        {"name": name, "label": label} | _estimate(run.evaluation[name])
+        for name, label in MEASURES.items()
+        if run.evaluation.get(name) is not None
+    ]
+    if not rows:
+        return None
+    documents = count(run.evaluation.get("documents"))
+    return {
+        "rows": rows,
+        "interval": "95 % interval",
+        "caption": (
+            f"The final model on {documents or 'the'} held-out documents; intervals by bootstrap over documents",
+            f"最终模型在{f' {documents} 篇' if documents else ''}留出文档上的结果；区间由按文档的自助法得到",
+        ),
+    }
 
 
-def plan_rows(run: Run) -> list[Row]:
-    return []
+def _estimate(measure: Any) -> Row:
+    if not isinstance(measure, dict):
+        return {"value": figures(measure), "interval": ""}
+    decimals = 3 if abs(measure["value"]) < 100 else 1
+    return {
+        "value": f"{measure['value']:,.{decimals}f}",
+        "interval": interval(measure.get("low"), measure.get("high"), decimals),
+    }
 
 
 def tokenizer_table(run: Run) -> Row | None:
-    return None
+    """What the tokenizer makes of each script."""
+    scripts = run.quality.get("scripts", {})
+    rows = [
+        (name, [_amount(script.get(key)) for key in QUALITY])
+        for name, script in scripts.items()
+        if script.get("characters")
+    ]
+    if not rows:
+        return None
+    quality = run.quality
+    ids, use = count(quality.get("vocab_size")), f"{quality.get('vocabulary_use', 0):.0%}"
+    per_token = figures(quality.get("bytes_per_token"), 3)
+    return {
+        "rows": rows,
+        "columns": list(QUALITY.values()),
+        "caption": (
+            f"{ids} tokens, {use} of them in use; {per_token} bytes of UTF-8 per token",
+            f"词表 {ids}，使用率 {use}；每词元 {per_token} 个 UTF-8 字节",
+        ),
+    }
 
 
-def environment_rows(run: Run) -> list[Any]:
+def _amount(value: Any) -> str:
+    return figures(value, 3) if isinstance(value, float) else count(value)
+
+
+def plan_rows(run: Run) -> list[Row]:
+    """What the plan stated beside what the run came to."""
     return []
+
+
+def environment_rows(run: Run) -> list[tuple[Twin, str]]:
+    """Versions and fingerprints, as the model folder keeps them."""
+    versions = run.facts.get("versions") or {}
+    tokenizer = run.facts.get("tokenizer_sha256")
+    rows = [(("tokenizer SHA-256", "分词器 SHA-256"), str(tokenizer))] if tokenizer else []
+    rows += [((name.replace("_", " "), ""), value) for name, value in provenance_rows(run)]
+    return rows + [((name, ""), str(version)) for name, version in versions.items()]
+
+
+def provenance_rows(run: Run) -> list[tuple[str, str]]:
+    """The plain values of the model's provenance: fingerprints of the data, the prepared folder, the machine."""
+    provenance = run.facts.get("provenance") or {}
+    return [(key, str(value)) for key, value in provenance.items() if isinstance(value, str | int | float)]
