@@ -66,12 +66,11 @@ def cell(value: object) -> str:
 
 def _training(run: Run) -> Row:
     steps = run.metrics.steps["step"]
-    seconds = last(run.metrics.steps["seconds"])
     tokens = last(run.metrics.steps["tokens"])
     return {
         "steps": count(steps[-1]) if steps.size else "0",
         "tokens": count(tokens) or None,
-        "time": duration(seconds) if seconds == seconds else None,
+        "time": duration(run.seconds) if run.seconds > 0 else None,
         "loss": figures(last(run.metrics.steps["loss"])),
         "skipped": len(run.metrics.skipped),
     }

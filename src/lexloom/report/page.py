@@ -26,7 +26,7 @@ MOMENTS_SHOWN = 8
 SKIPPED_SHOWN = 10
 EXAMPLES_SHOWN = 3
 SAMPLE_CHARACTERS = 1200
-READ_STAGE = "read"
+READ = ("read", "documents")
 
 Twin = tuple[str, str]
 
@@ -62,7 +62,7 @@ def render_report(run: Run) -> str:
 
 def ledger_stages(rows: list[Row]) -> list[Row]:
     """The ledger by stage, each outcome with its share of the documents read."""
-    read = sum(row["documents"] for row in rows if row["stage"] == READ_STAGE)
+    read = sum(row["documents"] for row in rows if (row["stage"], row["outcome"]) == READ)
     whole = read if read > 0 else max((row["documents"] for row in rows), default=0)
     return [
         {"name": stage, "rows": [_ledger_row(row, whole) for row in group]}
@@ -139,8 +139,7 @@ def _loss_stat(run: Run) -> Row | None:
 
 
 def _time_stat(run: Run) -> Row | None:
-    seconds = last(run.metrics.steps["seconds"])
-    return _stat("training time", "训练用时", duration(seconds)) if math.isfinite(seconds) else None
+    return _stat("training time", "训练用时", duration(run.seconds)) if run.seconds > 0 else None
 
 
 def _speed_stat(run: Run) -> Row | None:

@@ -83,10 +83,10 @@ def small_multiple(x: Column, y: Column, name: str, *, noisy: bool) -> str:
 
 
 def throughput(steps: dict[str, Column]) -> Column:
-    """Tokens per second of each step, as recorded or from the differences of tokens and seconds."""
+    """Tokens per second of each step, as recorded or from the step's tokens and seconds."""
     if finite(steps["tokens_per_s"]).any():
         return steps["tokens_per_s"]
-    seconds = np.diff(steps["seconds"], prepend=0.0)
+    seconds = steps["seconds"]
     return np.divide(
         np.diff(steps["tokens"], prepend=0.0), seconds, out=np.full_like(seconds, np.nan), where=seconds > 0
     )

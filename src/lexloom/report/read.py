@@ -21,10 +21,11 @@ METRICS = "metrics.jsonl"
 RECIPE = "recipe.toml"
 PLAN = "plan.json"
 LEDGER = "ledger.json"
-EVALUATION = "evaluation.json"
-QUALITY = "quality.json"
+EVALUATION = "results.json"
+QUALITY = "tokenizer_quality.json"
 MODEL = "model"
 
+NOT_FINITE = ("nan", "inf", "-inf")
 STEP_FIELDS = ("step", "loss", "lr", "grad_norm", "tokens", "seconds", "tokens_per_s")
 
 Row = dict[str, Any]
@@ -55,6 +56,13 @@ class Run:
     config: Row
     facts: Row
     parameters: int | None
+    disk_bytes: int
+    """Of checkpoints and model."""
+
+    @cached_property
+    def seconds(self) -> float:
+        """Time spent in steps; a resumed run counts each step once. Zero if no step was timed."""
+        return float(np.nansum(self.metrics.steps["seconds"]))
 
     @cached_property
     def bits_per_nat(self) -> float | None:
@@ -89,6 +97,7 @@ def read_run(folder: Path) -> Run:
         config=optional_json(model / "config.json", {}),
         facts=optional_json(model / "lexloom.json", {}),
         parameters=parameter_count(model) if model.is_dir() else None,
+        disk_bytes=sum(path.stat().st_size for path in folder.glob("*/**/*") if path.is_file()),
     )
 
 
@@ -111,8 +120,10 @@ def read_metrics(path: Path) -> Metrics:
 
 
 def number(value: Any) -> float:
-    """A number from JSON; NaN for anything else, such as null."""
-    return float(value) if isinstance(value, int | float) else math.nan
+    """A number from JSON, where "nan", "inf" and "-inf" stand for themselves; NaN for anything else, such as null."""
+    if isinstance(value, int | float):
+        return float(value)
+    return float(value) if value in NOT_FINITE else math.nan
 
 
 def last(values: Column) -> float:

@@ -1,9 +1,12 @@
 """The tables of the report and of the model card; None or empty where the stages wrote nothing to show."""
 
+import math
+from collections.abc import Callable
 from typing import Any
 
-from lexloom.report.numbers import count, figures, interval
-from lexloom.report.read import Row, Run
+from lexloom.base.console import duration, size
+from lexloom.report.numbers import count, figures, interval, ratio
+from lexloom.report.read import Row, Run, last
 
 Twin = tuple[str, str]
 
@@ -19,6 +22,13 @@ QUALITY: dict[str, Twin] = {
     "tokens_per_character": ("tokens per character", "每字符词元"),
     "unknown": ("unknown", "未知"),
 }
+PLANNED: dict[str, tuple[Twin, Callable[[float], str]]] = {
+    "steps": (("steps", "步数"), count),
+    "tokens": (("tokens", "词元"), count),
+    "seconds": (("training time", "训练用时"), duration),
+    "tokens_per_s": (("tokens per second", "每秒词元"), count),
+    "disk_bytes": (("disk", "磁盘"), size),
+}
 
 
 def evaluation_table(run: Run) -> Row | None:
@@ -31,12 +41,13 @@ def evaluation_table(run: Run) -> Row | None:
     if not rows:
         return None
     documents = count(run.evaluation.get("documents"))
+    resampled = run.evaluation.get("resampled", "documents")
     return {
         "rows": rows,
         "interval": "95 % interval",
         "caption": (
-            f"The final model on {documents or 'the'} held-out documents; intervals by bootstrap over documents",
-            f"最终模型在{f' {documents} 篇' if documents else ''}留出文档上的结果；区间由按文档的自助法得到",
+            f"The final model on {documents} held-out documents; intervals by bootstrap over {resampled}",
+            f"最终模型在 {documents} 篇留出文档上的结果；区间由自助法得到（重抽样单位：{resampled}）",
         ),
     }
 
@@ -80,7 +91,30 @@ def _amount(value: Any) -> str:
 
 def plan_rows(run: Run) -> list[Row]:
     """What the plan stated beside what the run came to."""
-    return []
+    if not run.plan:
+        return []
+    measured = _measured(run)
+    return [
+        {
+            "label": label,
+            "planned": show(run.plan[name]),
+            "measured": show(measured[name]) if math.isfinite(measured[name]) else "",
+            "ratio": ratio(measured[name], run.plan[name]),
+        }
+        for name, (label, show) in PLANNED.items()
+        if name in run.plan
+    ]
+
+
+def _measured(run: Run) -> dict[str, float]:
+    steps = run.metrics.steps
+    return {
+        "steps": last(steps["step"]),
+        "tokens": last(steps["tokens"]),
+        "seconds": run.seconds,
+        "tokens_per_s": last(steps["tokens"]) / run.seconds if run.seconds > 0 else math.nan,
+        "disk_bytes": float(run.disk_bytes),
+    }
 
 
 def environment_rows(run: Run) -> list[tuple[Twin, str]]:

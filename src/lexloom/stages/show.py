@@ -18,7 +18,7 @@ CHECKPOINTS = "checkpoints"
 STATE = "state.json"
 CONFIG = "config.json"
 FACTS = "lexloom.json"
-QUALITY = "quality.json"
+QUALITY = "tokenizer_quality.json"
 LEDGER = "ledger.json"
 TRAIN, VALIDATION = "train", "validation"
 

@@ -39,7 +39,7 @@ def test_what_is_not_known_is_not_stated(tmp_path):
 
 
 def test_numbers_are_those_of_the_run(tmp_path):
-    (tmp_path / "evaluation.json").write_text(
+    (tmp_path / "results.json").write_text(
         json.dumps({"bits_per_byte": {"value": 1.91234, "low": 1.8, "high": 2.0}, "documents": 51})
     )
     card = card_of(tmp_path)

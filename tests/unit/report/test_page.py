@@ -1,7 +1,6 @@
 """The report: whole from any run folder, self-contained, and model text stays text."""
 
 import json
-import math
 import re
 from html.parser import HTMLParser
 
@@ -12,6 +11,7 @@ from lexloom.base.errors import DamagedError, FolderError
 from lexloom.report import plots
 from lexloom.report.page import REPORT, _spread, ledger_stages, render_report, write_report
 from lexloom.report.read import read_metrics, read_run
+from lexloom.report.sections import plan_rows
 
 HOSTILE = "<script>alert('詩')</script><img src=https://example.com/x.png>"
 VOID = {"meta", "input", "br", "img", "link"}
@@ -20,7 +20,7 @@ FETCHING = {"src", "srcset", "data", "action", "poster", "background", "formacti
 
 def step_line(step, **changes):
     line = {"kind": "step", "step": step, "loss": 8.0 / step + 3, "lr": 1e-3, "grad_norm": 0.5}
-    return line | {"tokens": 2048 * step, "seconds": 0.25 * step} | changes
+    return line | {"tokens": 2048 * step, "seconds": 0.25} | changes
 
 
 @pytest.fixture
@@ -76,8 +76,8 @@ def test_page_is_whole_and_loads_nothing(make_run):
             {"kind": "sample", "step": 30, "prompt": "春", "text": "春風吹又生。"},
         ],
         ledger=[{"stage": "read", "outcome": "documents", "documents": 4, "characters": 40, "examples": ["a.txt:1"]}],
-        evaluation={"bits_per_byte": {"value": 1.9, "low": 1.8, "high": 2.0}, "documents": 12},
-        quality={"vocab_size": 300, "vocabulary_use": 0.9, "bytes_per_token": 2.5,
+        results={"bits_per_byte": {"value": 1.9, "low": 1.8, "high": 2.0}, "documents": 12},
+        tokenizer_quality={"vocab_size": 300, "vocabulary_use": 0.9, "bytes_per_token": 2.5,
                  "scripts": {"Han": {"characters": 5, "tokens": 6, "unknown": 0, "tokens_per_character": 1.2}}},
     )  # fmt: skip
     path = write_report(run)
@@ -119,21 +119,31 @@ def test_a_run_of_few_steps_without_validation_has_its_page(make_run, steps):
 def test_non_finite_and_skipped_steps_are_marked_not_hidden(make_run):
     lines = [
         step_line(1),
-        step_line(2, loss=math.nan),
-        step_line(3, loss=None),
-        step_line(4, grad_norm=math.inf),
+        step_line(2, loss="nan"),
+        step_line(3, loss="inf"),
+        step_line(4, grad_norm="inf"),
         {"kind": "skipped", "step": 5, "reason": "the gradient is not finite"},
         step_line(6),
     ]
     run = read_run(make_run(lines))
     assert plots.troubled_steps(run) == [2, 3, 5]
+    assert run.metrics.steps["loss"][2] == np.inf
     page = Page(render_report(run))
     assert "steps skipped or without a finite loss: 3" in page.text
     assert "the gradient is not finite" in page.text
 
 
+def test_plan_and_outcome_stand_side_by_side(make_run):
+    plan = {"steps": 4, "tokens": 8192, "seconds": 2.0, "tokens_per_s": 4096.0}
+    run = read_run(make_run([step_line(step) for step in (1, 2, 3, 4)], plan=plan))
+    rows = {row["label"][0]: (row["planned"], row["measured"], row["ratio"]) for row in plan_rows(run)}
+    assert rows["training time"] == ("2.0 s", "1.0 s", "0.50×")
+    assert rows["tokens per second"] == ("4,096", "8,192", "2.00×")
+    assert "0.50×" in Page(render_report(run)).text
+
+
 def test_a_run_without_any_finite_loss_has_its_page(make_run):
-    Page(render_report(read_run(make_run([step_line(step, loss=math.nan) for step in (1, 2, 3)]))))
+    Page(render_report(read_run(make_run([step_line(step, loss="nan") for step in (1, 2, 3)]))))
 
 
 def test_a_huge_run_gives_a_small_page(make_run):

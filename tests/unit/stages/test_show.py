@@ -46,7 +46,7 @@ def prepared(tmp_path):
         for split, tokens in (("train", 900), ("validation", 100)):
             folder.write(f"{split}/shard-00000.bin", b"\x01\x00" * tokens)
             folder.write_json(f"{split}/index.json", {"tokens": tokens, "documents": tokens // 10, "shards": []})
-        folder.write_json("quality.json", {"bytes_per_token": 2.5})
+        folder.write_json("tokenizer_quality.json", {"bytes_per_token": 2.5})
         folder.write_json(
             "ledger.json",
             [{"stage": "read", "outcome": "文档", "documents": 100, "characters": 1000, "examples": ["a.txt:1"]}],
