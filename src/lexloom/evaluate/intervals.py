@@ -21,7 +21,7 @@ DRAWS_AT_ONCE = 1 << 22  # 32 MB of indices
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its interval; both ends are None where a single unit of text leaves nothing to resample."""
+    """A number with its interval; both ends are None where there is too little text to resample."""
 
     value: float
     low: float | None
@@ -56,16 +56,18 @@ class Difference:
 def resampled_ratios(above_U: Floats, below_U: Floats, *, seed: int, resamples: int = RESAMPLES) -> Floats:
     """sum(above) / sum(below) over `resamples` draws of U units with replacement, (R,).
 
-    The same seed and U draw the same units, which is what makes two calls paired.
+    The same seed and U draw the same units, which is what makes two calls paired. NaN where all that was drawn sums to
+    nothing below.
     """
     units = above_U.size
     rng = generator("bootstrap", seed, units)
-    ratios_R = np.empty(resamples)
+    ratios_R = np.full(resamples, np.nan)
     step = max(1, DRAWS_AT_ONCE // units)
     for start in range(0, resamples, step):
         count = min(step, resamples - start)
         drawn_RU = rng.integers(0, units, size=(count, units))
-        ratios_R[start : start + count] = above_U[drawn_RU].sum(axis=1) / below_U[drawn_RU].sum(axis=1)
+        below_R = below_U[drawn_RU].sum(axis=1)
+        np.divide(above_U[drawn_RU].sum(axis=1), below_R, out=ratios_R[start : start + count], where=below_R > 0)
     return ratios_R
 
 
@@ -73,22 +75,22 @@ def ratio(above_U: Floats, below_U: Floats, *, seed: int = 0) -> Estimate:
     """sum(above) / sum(below) with its interval; needs one unit or more and a positive sum below."""
     assert above_U.size == below_U.size > 0, "there is nothing to estimate from"
     value = float(above_U.sum() / below_U.sum())
-    if above_U.size == 1:
+    ratios_R = resampled_ratios(above_U, below_U, seed=seed)
+    if above_U.size == 1 or np.isnan(ratios_R).any():
         return Estimate(value, None, None)
-    low, high = _interval(resampled_ratios(above_U, below_U, seed=seed))
-    return Estimate(value, low, high)
+    return Estimate(value, *_interval(ratios_R))
 
 
 def difference(first_U: Floats, second_U: Floats, below_U: Floats, *, seed: int = 0) -> Difference | None:
     """Whether two models differ: sum(second − first) / sum(below), resampling the same units for both.
 
-    None where a single unit leaves nothing to resample.
+    None where there is too little text to resample.
     """
     assert first_U.size == second_U.size == below_U.size > 0, "a paired test needs the same units of text twice"
-    if below_U.size == 1:
-        return None
     apart_U = second_U - first_U
     apart_R = resampled_ratios(apart_U, below_U, seed=seed)
+    if below_U.size == 1 or np.isnan(apart_R).any():
+        return None
     low, high = _interval(apart_R)
     rarer = min(np.count_nonzero(apart_R <= 0), np.count_nonzero(apart_R >= 0))
     p = min(1.0, 2 * (int(rarer) + 1) / (apart_R.size + 1))
