@@ -69,7 +69,7 @@ class Attention(nn.Module):
     def __init__(self, config: Config, layer: int) -> None:
         super().__init__()
         self.layer, self.heads, self.dropout = layer, config.heads, config.attention_dropout
-        self.qkv = Linear(config.width, 3 * config.width, bias=True)
+        self.qkv = Linear(config.width, *[config.width] * 3, bias=True)
         self.output = Linear(config.width, config.width, bias=True)
 
     def forward(self, x_BLD: Tensor, reach: Reach) -> Tensor:

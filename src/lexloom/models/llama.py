@@ -69,7 +69,7 @@ class Attention(nn.Module):
         super().__init__()
         self.layer, self.head_width = layer, config.head_width
         self.split = [config.heads, config.kv_heads, config.kv_heads]
-        self.qkv = Linear(config.width, sum(self.split) * config.head_width, bias=False)
+        self.qkv = Linear(config.width, *(heads * config.head_width for heads in self.split), bias=False)
         self.q_norm = RMSNorm(config.head_width, config.norm_epsilon) if config.qk_norm else nn.Identity()
         self.k_norm = RMSNorm(config.head_width, config.norm_epsilon) if config.qk_norm else nn.Identity()
         self.output = Linear(config.heads * config.head_width, config.width, bias=False)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -43,18 +43,38 @@ def write_weights(folder: files.NewFolder, model: Any, family: Family, max_shard
 
 
 def read_weights(path: Path, model: Any, family: Family) -> None:
-    """Fill a meta model from a folder; half precision is widened to float32.
+    """Fill a meta model from the files of a folder, see `fill`; raises FolderError or DamagedError."""
+    found = _find_tensors(path, family)
+    if model.config.tied:
+        _drop_tied_copy(found, family.weights(model.config)["tokens.weight"].names[0], path)
+    fill(model, family, found, where=str(path))
+
+
+class Source(Protocol):
+    """A tensor under its published name, not yet read."""
+
+    @property
+    def shape(self) -> Shape:
+        """Its shape."""
+
+    @property
+    def dtype(self) -> str:
+        """Its dtype as safetensors spells it."""
+
+    def read(self) -> Tensor:
+        """Its values."""
+
+
+def fill(model: Any, family: Family, found: Mapping[str, Source], *, where: str) -> None:
+    """Give a meta model memory and values; half precision is widened to float32.
 
     First every name, shape and dtype is compared. Raises FolderError listing all tensors that are missing, extra or
-    wrong, and, before anything is read, what is wrong with the files themselves.
+    wrong; nothing is allocated then.
     """
-    found = _find_tensors(path, family)
     table = family.weights(model.config)
     shapes = {ours: tuple(model.get_parameter(ours).shape) for ours in table}
     expected = dict(pair for ours, published in table.items() for pair in _published_shapes(shapes[ours], published))
-    if model.config.tied:
-        _drop_tied_copy(found, table["tokens.weight"].names[0], path)
-    _compare(expected, found, path)
+    _compare(expected, found, where)
     state = {ours: _join([found[name] for name in published.names], published) for ours, published in table.items()}
     model.load_state_dict(state, assign=True, strict=True)
 
@@ -93,7 +113,7 @@ def _published_shapes(shape: Shape, published: Published) -> Iterator[tuple[str,
         yield name, tuple(part.shape)
 
 
-def _join(parts: list[Stored], published: Published) -> Tensor:
+def _join(parts: list[Source], published: Published) -> Tensor:
     """The inverse of `_publish`, in new memory."""
     tensors = [part.read().t() if published.transposed else part.read() for part in parts]
     joined = torch.empty((sum(len(tensor) for tensor in tensors), *tensors[0].shape[1:]))
@@ -160,7 +180,7 @@ def _drop_tied_copy(found: dict[str, Stored], embedding: str, path: Path) -> Non
         del found[TIED_COPY]
 
 
-def _compare(expected: Mapping[str, Shape], found: Mapping[str, Stored], path: Path) -> None:
+def _compare(expected: Mapping[str, Shape], found: Mapping[str, Source], where: str) -> None:
     missing = [f"missing {name}: expected {list(expected[name])}" for name in expected if name not in found]
     extra = [f"extra {name}: found {list(found[name].shape)}" for name in found if name not in expected]
     wrong = [
@@ -171,4 +191,4 @@ def _compare(expected: Mapping[str, Shape], found: Mapping[str, Stored], path: P
     ]
     if missing or extra or wrong:
         listed = "\n  ".join([*missing, *extra, *wrong])
-        raise FolderError(f"the weights are not those that config.json describes:\n  {listed}", where=str(path))
+        raise FolderError(f"the weights are not those that the config describes:\n  {listed}", where=where)
