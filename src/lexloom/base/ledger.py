@@ -26,13 +26,20 @@ class Ledger:
         self._entries: dict[tuple[str, str], Entry] = {}
 
     def count(
-        self, stage: str, outcome: str, *, documents: int = 1, characters: int = 0, where: str | None = None
+        self,
+        stage: str,
+        outcome: str,
+        *,
+        documents: int = 1,
+        characters: int = 0,
+        where: str | None = None,
+        list_all: bool = False,
     ) -> None:
-        """Add to one entry; `where` is kept for the first few."""
+        """Add to one entry; `where` is kept for the first few, or always with `list_all`."""
         entry = self._entries.setdefault((stage, outcome), Entry())
         entry.documents += documents
         entry.characters += characters
-        if where is not None and len(entry.examples) < EXAMPLES_KEPT:
+        if where is not None and (list_all or len(entry.examples) < EXAMPLES_KEPT):
             entry.examples.append(where)
 
     def add(self, other: "Ledger") -> None:
