@@ -199,15 +199,20 @@ class Lines:
         disk.make_folder(path.parent)
         if path.exists() and path.stat().st_size > keep_bytes:
             disk.truncate(path, keep_bytes)
+        self._path = path
         self._handle = disk.append(path)
         self.size = self._handle.tell()
 
     def write(self, value: Any) -> None:
-        """Add one value as a line of JSON."""
-        left = memoryview((json.dumps(value, ensure_ascii=False) + "\n").encode())
-        self.size += len(left)
+        """Add one value as a line of JSON; if that fails, the next call first cuts what was written of it."""
+        line = memoryview((json.dumps(value, ensure_ascii=False) + "\n").encode())
+        if self._handle.tell() != self.size:
+            disk.truncate(self._path, self.size)
+            self._handle.seek(self.size)
+        left = line
         while left:
             left = left[disk.write(self._handle, left) :]
+        self.size += len(line)
 
     def sync(self) -> None:
         """After this the lines survive a power cut."""

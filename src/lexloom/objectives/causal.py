@@ -1,0 +1,27 @@
+"""The causal objective: each token foretells the next one.
+
+Axes: B batch, L length, D width.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from lexloom.data.batches import Windows
+from lexloom.nn.loss import IGNORE, vocabulary_loss
+from lexloom.objectives.contract import Batch, Loss, RowGenerator
+
+
+def make_batch(windows: Windows, indices: list[int], rng: RowGenerator) -> Batch:
+    """The windows as they are; nothing is drawn from `rng`."""
+    tokens = windows.batch(indices)
+    count = int(np.count_nonzero(tokens.targets_BL != IGNORE))
+    return Batch(torch.from_numpy(tokens.ids_BL), torch.from_numpy(tokens.targets_BL), tokens.runs, count)
+
+
+def loss(model: Any, batch: Batch) -> Loss:
+    """The sum of −log p(next token) in nats, over the tokens that have a next one."""
+    x_BLD = model.hidden(batch.ids_BL, runs=batch.runs)
+    total = vocabulary_loss(x_BLD.flatten(0, 1), model.head_weight_VD, batch.targets_BL.flatten())
+    return Loss(total, batch.count)

@@ -1,0 +1,146 @@
+"""From a recipe and a prepared folder to the parts of a run; `plan` and `pretrain` share it."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lexloom.base.errors import FolderError, RecipeError, UserError
+from lexloom.base.parallel import available_cores
+from lexloom.base.recipe import choose, nearest
+from lexloom.data.batches import LEAST_TOKENS, Windows
+from lexloom.data.shards import TokenShards, open_split
+from lexloom.models import FAMILIES, Family, new_model
+from lexloom.objectives import OBJECTIVES
+from lexloom.stages.recipe import ModelSettings, Recipe
+from lexloom.text.tokenizers import Tokenizer, load_tokenizer
+from lexloom.train.machine import machine_facts
+from lexloom.train.optim import Optimizer
+from lexloom.train.settings import TrainSettings
+
+DROPOUTS = ("dropout", "attention_dropout", "embedding_dropout")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """All that a run is put together from, except its length."""
+
+    recipe: Recipe
+    tokenizer: Tokenizer
+    config: Any
+    windows: Windows
+    validation: Windows | None
+    """None if the validation split is empty."""
+    tokens_per_byte: float
+    """Of the validation split, for bits per byte."""
+    made_with: dict[str, Any]
+    """What decides the run's bits, compared on resume."""
+
+    def build(self) -> tuple[Any, Optimizer]:
+        """A model with its first weights, the same every time, and its optimizer."""
+        seed = self.recipe.train.seed
+        model = build_model(self.recipe.model, self.tokenizer.vocab_size, seed=seed)
+        return model, Optimizer(model, self.recipe.train)
+
+
+def gather(recipe: Recipe, prepared: Path) -> Parts:
+    """Open the data and check that everything fits together; sets torch's threads.
+
+    Raises RecipeError for settings that can't work, FolderError or DamagedError for a folder that can't be used.
+    """
+    settings = recipe.train
+    torch.set_num_threads(available_cores() if settings.threads is None else settings.threads)
+    choose(OBJECTIVES, recipe.objective, field="objective")
+    tokenizer = load_tokenizer(prepared)
+    train = open_split(prepared, "train", tokenizer_sha256=tokenizer.sha256)
+    validation = open_split(prepared, "validation", tokenizer_sha256=tokenizer.sha256)
+    config = config_of(recipe.model, tokenizer.vocab_size)
+    _check_fit(recipe, config)
+    return Parts(
+        recipe=recipe,
+        tokenizer=tokenizer,
+        config=config,
+        windows=_windows(train, settings),
+        validation=_windows(validation, settings) if validation.total_tokens >= LEAST_TOKENS else None,
+        tokens_per_byte=validation.total_tokens / max(1, int(validation.documents[:, 1].sum())),
+        made_with={
+            "objective": recipe.objective,
+            "model": {"family": recipe.model.family, **dataclasses.asdict(config)},
+            "train": settings.model_dump(mode="json", exclude=set(WITHOUT_EFFECT)),
+            "data": {"train": train.fingerprint, "validation": validation.fingerprint},
+            "tokenizer": tokenizer.sha256,
+            "machine": machine_facts(),
+        },
+    )
+
+
+WITHOUT_EFFECT = ("checkpoint_every", "keep_checkpoints", "tensorboard", "threads")
+"""Settings that may change on resume: the bits don't depend on them (the threads are among the machine's facts)."""
+
+
+def build_model(section: ModelSettings, vocab_size: int, *, seed: int) -> Any:
+    """The model that a recipe describes, with the first weights that `seed` names."""
+    return new_model(section.family, config_of(section, vocab_size), seed=seed)
+
+
+def config_of(section: ModelSettings, vocab_size: int) -> Any:
+    """The family's Config: the preset, then the recipe's own keys, then the tokenizer's vocabulary.
+
+    `vocab_size` in the recipe may be larger than the tokenizer's, never smaller. Raises RecipeError naming the key.
+    """
+    family: Family = choose(FAMILIES, section.family, field="model.family")
+    fields = {"vocab_size": vocab_size, **section.fields}
+    known = [field.name for field in dataclasses.fields(family.config)]
+    for name in fields:
+        if name not in known:
+            raise RecipeError(f"unknown key; {nearest(name, known)}", where=f"model.{name}")
+    try:
+        config = _from_preset(family, section, fields)
+    except UserError as error:
+        raise RecipeError(error.what, where=f"model.{error.where}" if error.where else "model", fix=error.fix) from None
+    if config.vocab_size < vocab_size:
+        raise RecipeError(
+            f"{config.vocab_size} is less than the tokenizer's {vocab_size} tokens", where="model.vocab_size"
+        )
+    return config
+
+
+def _from_preset(family: Family, section: ModelSettings, fields: dict[str, Any]) -> Any:
+    if section.preset is not None:
+        return dataclasses.replace(choose(family.presets, section.preset, field="model.preset"), **fields)
+    needed = [field.name for field in dataclasses.fields(family.config) if field.default is dataclasses.MISSING]
+    missing = [name for name in needed if name not in fields]
+    if missing:
+        raise RecipeError(
+            f"has no {', '.join(missing)}", where="model", fix=f"Set them, or a preset: {', '.join(family.presets)}."
+        )
+    return family.config(**fields)
+
+
+def _windows(shards: TokenShards, settings: TrainSettings) -> Windows:
+    return Windows(shards, settings.context, boundaries=settings.boundaries)
+
+
+def _check_fit(recipe: Recipe, config: Any) -> None:
+    if recipe.train.context > config.context:
+        raise RecipeError(
+            f"{recipe.train.context} tokens are more than the model's context of {config.context}",
+            where="train.context",
+            fix="Raise model.context, or lower train.context.",
+        )
+    dropping = [name for name in DROPOUTS if getattr(config, name, 0.0) > 0]
+    if recipe.train.replicas > 1 and dropping:
+        # Torch's generator is one for all threads, so which draws what would depend on their timing.
+        raise RecipeError(
+            f"replicas draw from one generator, so {dropping[0]} would not be reproducible",
+            where="train.replicas",
+            fix="Set replicas to 1, or dropout to 0.",
+        )
+
+
+def check_prepared(prepared: Path) -> None:
+    """Raise FolderError with the command that makes one, if `prepared` is not a prepared folder."""
+    if not (prepared / "train").is_dir():
+        raise FolderError("is not a prepared folder", where=str(prepared), fix="Run `lexloom prepare` first.")

@@ -1,0 +1,117 @@
+"""What a run will take: time, memory, tokens and disk, from a few measured micro-batches.
+
+Measuring changes the weights: give it a model that is thrown away or filled again.
+"""
+
+import math
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from lexloom.train import parallel
+from lexloom.train.course import Course, plan_course
+from lexloom.train.loop import take_step
+from lexloom.train.optim import Optimizer
+from lexloom.train.throughput import flops_per_token, measured_peak_flops
+
+MEASURE_S = 2.0
+RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A run before it runs. Times are those of this machine with these threads."""
+
+    steps: int
+    tokens: int
+    epochs: float
+    parameters: int
+    seconds_per_step: float
+    seconds: float
+    """Training alone, without measuring on the validation split."""
+    tokens_per_s: float
+    memory_bytes: int
+    """Peak of the whole process: libraries, parameters, gradients, optimizer, activations."""
+    parameter_bytes: int
+    gradient_bytes: int
+    optimizer_bytes: int
+    activation_bytes: int
+    """What is left of the measured peak after a micro-batch."""
+    checkpoint_bytes: int
+    disk_bytes: int
+    """All checkpoints that are kept, the one being written, and the model folder."""
+    flops_per_token: float
+    peak_flops: float
+    share_of_peak: float
+
+
+def measure_plan(model: nn.Module, optimizer: Optimizer, course: Course) -> Plan:
+    """Train on a few micro-batches of the first step and add up; a budget in minutes is turned into steps here."""
+    settings = course.settings
+    before_bytes = peak_rss_bytes()
+    everything = course.losses(model, 0)
+    losses = everything[: settings.replicas]
+    pool = parallel.replica_pool(settings.replicas, torch.get_num_threads())
+    parameters = list(model.parameters())
+    model.train()
+    gradient = parallel.gradient_of(losses, parameters, pool)
+    gradient_s = measured_s(lambda: parallel.gradient_of(losses, parameters, pool))
+    take_step(optimizer, gradient, 0.0, None)
+    update_s = _once_s(lambda: take_step(optimizer, parallel.gradient_of(losses, parameters, pool), 0.0, None))
+    step_s = gradient_s * math.ceil(len(everything) / len(losses)) + max(0.0, update_s - gradient_s)
+    course = plan_course(course.objective, course.windows, settings, seconds_per_step=step_s)
+    return _added_up(model, optimizer, course, step_s, before_bytes)
+
+
+def measured_s(run: Callable[[], object]) -> float:
+    """The median of several calls within about two seconds, at least one."""
+    times: list[float] = []
+    while not times or sum(times) + times[-1] < MEASURE_S:
+        times.append(_once_s(run))
+    return sorted(times)[len(times) // 2]
+
+
+def peak_rss_bytes() -> int:
+    """The most memory this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT_BYTES
+
+
+def _added_up(model: nn.Module, optimizer: Optimizer, course: Course, step_s: float, before_bytes: int) -> Plan:
+    settings = course.settings
+    parameter_bytes = sum(parameter.nbytes for parameter in model.parameters())
+    optimizer_bytes = sum(tensor.nbytes for tensor in optimizer.state().values())
+    memory_bytes = peak_rss_bytes()
+    tokens = course.total_windows * settings.context
+    tokens_per_s = settings.batch_tokens / step_s
+    flops, peak = flops_per_token(model, settings.context), measured_peak_flops()
+    checkpoint_bytes = parameter_bytes + optimizer_bytes
+    return Plan(
+        steps=course.steps,
+        tokens=tokens,
+        epochs=course.epoch(course.steps),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        seconds_per_step=step_s,
+        seconds=tokens / tokens_per_s,
+        tokens_per_s=tokens_per_s,
+        memory_bytes=memory_bytes,
+        parameter_bytes=parameter_bytes,
+        gradient_bytes=parameter_bytes,
+        optimizer_bytes=optimizer_bytes,
+        activation_bytes=max(0, memory_bytes - before_bytes - parameter_bytes - optimizer_bytes),
+        checkpoint_bytes=checkpoint_bytes,
+        disk_bytes=checkpoint_bytes * (settings.keep_checkpoints + 1) + parameter_bytes,
+        flops_per_token=flops,
+        peak_flops=peak,
+        share_of_peak=flops * tokens_per_s / peak,
+    )
+
+
+def _once_s(run: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started

@@ -1,0 +1,63 @@
+"""Small stand-ins that tests of any part may use: a one-layer decoder, windows of made-up tokens."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from torch import nn
+
+IGNORE = -100
+
+
+class FakeDecoder(nn.Module):
+    """Keeps the decoder's contract for training; a token sees only itself."""
+
+    def __init__(self, vocab_size: int = 64, width: int = 16, seed: int = 0, dropout: float = 0.0):
+        super().__init__()
+        self.config = SimpleNamespace(
+            vocab_size=vocab_size, width=width, layers=1, heads=1, context=1024, dropout=dropout
+        )
+        self.embedding = nn.Embedding(vocab_size, width)
+        self.inner = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width)
+        self.drop = nn.Dropout(dropout)
+        rng = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.normal_(0.0, 0.2, generator=rng)
+
+    @property
+    def head_weight_VD(self):  # noqa: N802
+        return self.embedding.weight
+
+    def hidden(self, ids_BL, *, runs=None, cache=None):
+        x_BLD = self.embedding(ids_BL)
+        return self.norm(x_BLD + self.drop(torch.tanh(self.inner(x_BLD))))
+
+    def scores(self, x):
+        return x @ self.head_weight_VD.mT
+
+    def forward(self, ids_BL, *, runs=None, cache=None):
+        return self.scores(self.hidden(ids_BL))
+
+
+class FakeWindows:
+    """`count` windows of random tokens with a pattern to learn; window `empty`, if given, has no targets."""
+
+    def __init__(
+        self, count: int = 20, context: int = 8, vocab_size: int = 64, seed: int = 0, empty: int | None = None
+    ):
+        rng = np.random.default_rng(seed)
+        self.tokens = rng.integers(0, vocab_size // 4, (count, context + 1)).cumsum(axis=1) % vocab_size
+        self.empty = empty
+
+    def __len__(self):
+        return len(self.tokens)
+
+    def batch(self, indices):
+        rows = self.tokens[list(indices)]
+        targets = rows[:, 1:].copy()
+        for row, index in enumerate(indices):
+            if index == self.empty:
+                targets[row] = IGNORE
+        return SimpleNamespace(ids_BL=rows[:, :-1].copy(), targets_BL=targets, runs=None)
