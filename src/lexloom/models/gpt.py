@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from lexloom.nn.attention import Reach, attend, reach_of
 from lexloom.nn.cache import Cache
 from lexloom.nn.checks import check_length, check_multiple, check_number, check_sizes
+from lexloom.nn.dropout import Dropout
 from lexloom.nn.init import init_normal
 from lexloom.nn.layers import Embedding, GeluMLP, LayerNorm
 from lexloom.nn.linear import Linear, linear
@@ -68,14 +69,14 @@ class Attention(nn.Module):
 
     def __init__(self, config: Config, layer: int) -> None:
         super().__init__()
-        self.layer, self.heads, self.dropout = layer, config.heads, config.attention_dropout
+        self.layer, self.heads = layer, config.heads
         self.qkv = Linear(config.width, *[config.width] * 3, bias=True)
         self.output = Linear(config.width, config.width, bias=True)
+        self.dropout = Dropout(config.attention_dropout)
 
     def forward(self, x_BLD: Tensor, reach: Reach) -> Tensor:
         q_BLHK, k_BLHK, v_BLHK = self.qkv(x_BLD).unflatten(-1, (3, self.heads, -1)).unbind(2)
-        dropout = self.dropout if self.training else 0.0
-        y_BLHK = attend(q_BLHK, k_BLHK, v_BLHK, reach=reach, layer=self.layer, dropout=dropout)
+        y_BLHK = attend(q_BLHK, k_BLHK, v_BLHK, reach=reach, layer=self.layer, dropout=self.dropout)
         y_BLD: Tensor = self.output(y_BLHK.flatten(2))
         return y_BLD
 
@@ -89,7 +90,7 @@ class Block(nn.Module):
         self.attention = Attention(config, layer)
         self.mlp_norm = LayerNorm(config.width, config.norm_epsilon)
         self.mlp = GeluMLP(config.width, config.inner_width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x_BLD: Tensor, reach: Reach) -> Tensor:
         x_BLD = x_BLD + self.dropout(self.attention(self.attention_norm(x_BLD), reach))
@@ -108,7 +109,7 @@ class Model(nn.Module):
         self.config = config
         self.tokens = Embedding(config.vocab_size, config.width)
         self.positions = Embedding(config.context, config.width)
-        self.dropout = nn.Dropout(config.embedding_dropout)
+        self.dropout = Dropout(config.embedding_dropout)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.norm = LayerNorm(config.width, config.norm_epsilon)
         self.head = None if config.tied else Linear(config.width, config.vocab_size, bias=False)

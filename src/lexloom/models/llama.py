@@ -15,6 +15,7 @@ from lexloom.base.errors import UserError
 from lexloom.nn.attention import Reach, attend, reach_of
 from lexloom.nn.cache import Cache
 from lexloom.nn.checks import check_length, check_multiple, check_number, check_sizes
+from lexloom.nn.dropout import Dropout
 from lexloom.nn.init import init_normal
 from lexloom.nn.layers import Embedding, GatedMLP, RMSNorm
 from lexloom.nn.linear import Linear, linear
@@ -91,7 +92,7 @@ class Block(nn.Module):
         self.attention = Attention(config, layer)
         self.mlp_norm = RMSNorm(config.width, config.norm_epsilon)
         self.mlp = GatedMLP(config.width, config.ffn_width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x_BLD: Tensor, turn: Turn, reach: Reach) -> Tensor:
         x_BLD = x_BLD + self.dropout(self.attention(self.attention_norm(x_BLD), turn, reach))
@@ -110,7 +111,7 @@ class Model(nn.Module):
         self.config = config
         self.rotary = Rotary(config.head_width, config.rotary_theta, config.rotary_scaling)
         self.tokens = Embedding(config.vocab_size, config.width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.norm = RMSNorm(config.width, config.norm_epsilon)
         self.head = None if config.tied else Linear(config.width, config.vocab_size, bias=False)

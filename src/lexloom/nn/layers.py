@@ -63,7 +63,7 @@ class GatedMLP(nn.Module):
 
     def __init__(self, width: int, ffn_width: int) -> None:
         super().__init__()
-        self.gate_up = Linear(width, 2 * ffn_width, bias=False)
+        self.gate_up = Linear(width, ffn_width, ffn_width, bias=False)
         self.down = Linear(ffn_width, width, bias=False)
 
     def forward(self, x_BLD: Tensor) -> Tensor:

@@ -1,0 +1,66 @@
+"""Dropout from an explicit generator, one per thread, so that threads can't disturb one another's masks.
+
+On a CPU the masks come from numpy's SFC64: torch's dropout draws number after number from one generator that all
+threads share. Elsewhere (CUDA) it is torch's.
+"""
+
+import threading
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lexloom.base.rng import seed_for
+
+# A mask cell is kept if 16 random bits reach this many of their 65,536 values times the share to drop.
+LEVELS = 1 << 16
+
+_threads = threading.local()
+
+
+def seed_dropout(*name: int | str) -> None:
+    """Name the masks that this thread draws from now on; the same name gives the same masks."""
+    seed = seed_for("dropout", *name)
+    _threads.generator = np.random.Generator(np.random.SFC64(seed))
+    torch.manual_seed(seed)
+
+
+class Dropout(nn.Module):
+    """In training, set a share of the values to zero and scale the others up by 1 / (1 − share).
+
+    Source: Srivastava et al. 2014, JMLR 15. `seed_dropout` must have been called in this thread.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.share == 0:
+            return x
+        if x.device.type != "cpu":
+            return functional.dropout(x, self.share)
+        y: Tensor = _Masked.apply(x, _kept(x.shape, self.share), 1 / (1 - self.share))  # type: ignore[no-untyped-call]
+        return y
+
+
+def _kept(shape: torch.Size, share: float) -> Tensor:
+    bits = _threads.generator.integers(0, LEVELS, shape.numel(), dtype=np.uint16)
+    return torch.from_numpy(bits >= round(share * LEVELS)).view(shape)
+
+
+class _Masked(torch.autograd.Function):
+    """x · mask · scale, keeping the mask as bytes rather than as floats."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kept: Tensor, scale: float) -> Tensor:
+        ctx.save_for_backward(kept)
+        ctx.scale = scale
+        return (x * kept).mul_(scale)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (kept,) = ctx.saved_tensors
+        return (grad * kept).mul_(ctx.scale), None, None
