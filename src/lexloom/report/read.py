@@ -20,6 +20,7 @@ from lexloom.report.weights import parameter_count
 METRICS = "metrics.jsonl"
 RECIPE = "recipe.toml"
 PLAN = "plan.json"
+MEASURED = "measured.json"
 LEDGER = "ledger.json"
 EVALUATION = "results.json"
 QUALITY = "tokenizer_quality.json"
@@ -50,6 +51,7 @@ class Run:
     metrics: Metrics
     recipe: Row
     plan: Row
+    measured: Row
     ledger: list[Row]
     quality: Row
     evaluation: Row
@@ -91,6 +93,7 @@ def read_run(folder: Path) -> Run:
         metrics=read_metrics(folder / METRICS),
         recipe=_optional_toml(folder / RECIPE),
         plan=optional_json(folder / PLAN, {}),
+        measured=optional_json(folder / MEASURED, {}),
         ledger=optional_json(folder / LEDGER, []),
         quality=optional_json(folder / QUALITY, {}),
         evaluation=optional_json(folder / EVALUATION, {}),

@@ -6,7 +6,7 @@ from typing import Any
 
 from lexloom.base.console import duration, size
 from lexloom.report.numbers import count, figures, interval, ratio
-from lexloom.report.read import Row, Run, last
+from lexloom.report.read import Row, Run, last, number
 
 Twin = tuple[str, str]
 
@@ -27,6 +27,7 @@ PLANNED: dict[str, tuple[Twin, Callable[[float], str]]] = {
     "tokens": (("tokens", "词元"), count),
     "seconds": (("training time", "训练用时"), duration),
     "tokens_per_s": (("tokens per second", "每秒词元"), count),
+    "memory_bytes": (("memory, peak", "内存峰值"), size),
     "disk_bytes": (("disk", "磁盘"), size),
 }
 
@@ -113,6 +114,7 @@ def _measured(run: Run) -> dict[str, float]:
         "tokens": last(steps["tokens"]),
         "seconds": run.seconds,
         "tokens_per_s": last(steps["tokens"]) / run.seconds if run.seconds > 0 else math.nan,
+        "memory_bytes": number(run.measured.get("memory_bytes")),
         "disk_bytes": float(run.disk_bytes),
     }
 

@@ -20,6 +20,7 @@ from lexloom.report.card import model_card
 from lexloom.report.read import read_run
 from lexloom.stages.building import Parts, check_prepared, gather
 from lexloom.stages.plan import describe, plan_of
+from lexloom.stages.prepare import LEDGER, QUALITY
 from lexloom.stages.recipe import Recipe
 from lexloom.text.tokenizers import Tokenizer
 from lexloom.train import checkpoint
@@ -38,7 +39,6 @@ MODEL = "model"
 PLAN = "plan.json"
 MEASURED = "measured.json"
 RECIPE = "recipe.toml"
-LEDGER = "ledger.json"
 FAILED_SAVES_ALLOWED = 2
 NATS_PER_BIT = 0.6931471805599453
 
@@ -155,8 +155,9 @@ def _planned(parts: Parts, prepared: Path, run: Path, *, fresh: bool) -> Plan:
     say(describe(plan))
     _warn_of_space(run, plan)
     files.write_file(run / RECIPE, to_toml(parts.recipe))
-    if (prepared / LEDGER).is_file():
-        files.write_file(run / LEDGER, (prepared / LEDGER).read_bytes())
+    for note in (LEDGER, QUALITY):
+        if (prepared / note).is_file():
+            files.write_file(run / note, (prepared / note).read_bytes())
     files.write_json(run / PLAN, dataclasses.asdict(plan))
     return plan
 

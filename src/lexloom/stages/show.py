@@ -21,6 +21,7 @@ FACTS = "lexloom.json"
 QUALITY = "tokenizer_quality.json"
 LEDGER = "ledger.json"
 TRAIN, VALIDATION = "train", "validation"
+COUNTED = ("documents", "tokens", "words", "utf8_bytes", "vocab_size")
 
 # The first pattern found in a tensor's name says which part of the model it belongs to.
 PARTS = {
@@ -94,17 +95,19 @@ def _kind(folder: Path) -> str | None:
 
 
 def _explain_prepared(folder: Path) -> Facts:
+    quality = optional_json(folder / QUALITY, {})
+    scripts = quality.pop("scripts", {})
     return (
         _verified(folder)
         | {"splits": [_split(folder / name, name) for name in (TRAIN, VALIDATION) if (folder / name).is_dir()]}
-        | {"tokenizer": optional_json(folder / QUALITY, {})}
+        | {"tokenizer": quality, "scripts": [{"script": name} | script for name, script in scripts.items()]}
         | {"ledger": optional_json(folder / LEDGER, [])}
     )
 
 
 def _split(folder: Path, name: str) -> Facts:
     index = files.read_json(folder / "index.json")
-    return {"split": name} | {key: value for key, value in index.items() if isinstance(value, int | str)}
+    return {"split": name, "shards": len(index["shards"])} | {key: index[key] for key in COUNTED if key in index}
 
 
 def _explain_run(folder: Path) -> Facts:
@@ -113,6 +116,7 @@ def _explain_run(folder: Path) -> Facts:
     return (
         (_progress(folder) if (folder / METRICS).is_file() else {"state": "not begun"})
         | {"half_made": _half_made(folder)}
+        | {"ledger": optional_json(folder / LEDGER, [])}
         | {"checkpoints": [{"checkpoint": path.name} | _verified(path) for path in checkpoints]}
         | (
             {"model": _explain_model(model)["verified"]}
@@ -146,7 +150,7 @@ def _half_made(folder: Path) -> int:
 
 def _explain_checkpoint(folder: Path) -> Facts:
     state = files.read_json(folder / STATE)
-    return _verified(folder) | {key: value for key, value in state.items() if isinstance(value, int | float | str)}
+    return _verified(folder) | {"state": _simple(state)}
 
 
 def _explain_model(folder: Path) -> Facts:
@@ -212,18 +216,16 @@ def _simple(values: Facts) -> Facts:
 
 
 def _next(kind: str, folder: Path) -> list[str]:
-    place = shlex.quote(str(folder))
-    model = shlex.quote(str(folder / MODEL))
-    if kind == "run" and not (folder / MODEL).is_dir():
-        return [f"lexloom pretrain --resume {place}", f"lexloom report {place}"]
-    if kind == "checkpoint":
-        return [f"lexloom pretrain --resume {shlex.quote(str(folder.absolute().parent.parent))}"]
-    commands = {
-        "prepared": [f"lexloom plan recipe.toml {place}", f"lexloom pretrain recipe.toml {place}"],
-        "run": [f"lexloom generate {model} 'Once upon a time'", f"lexloom report {place}"],
-    }
-    default = [f"lexloom generate {place} 'Once upon a time'", f"lexloom evaluate {place} TEXTS"]
-    return commands.get(kind, default)
+    """Commands that can be typed as they are, but for words in capitals."""
+    place, run = shlex.quote(str(folder)), folder.absolute().parent.parent if kind == "checkpoint" else folder
+    model = shlex.quote(str(folder / MODEL if kind == "run" else folder))
+    if kind == "prepared":
+        return [f"lexloom plan RECIPE --data {place}", f"lexloom pretrain RECIPE --data {place} --out RUN"]
+    if kind == "checkpoint" or (kind == "run" and not (folder / MODEL).is_dir()):
+        recipe, out = shlex.quote(str(run / RECIPE)), shlex.quote(str(run))
+        return [f"lexloom pretrain {recipe} --data PREPARED --out {out}", f"lexloom report {out}"]
+    commands = [f"lexloom generate {model} 'Once upon a time'", f"lexloom evaluate {model} --data PREPARED"]
+    return [*commands, f"lexloom report {place}"] if kind == "run" else commands
 
 
 def _table(rows: list[Facts]) -> str:
@@ -247,4 +249,6 @@ def _shown(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, int):
         return count(value)
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value))
     return figures(value) if isinstance(value, float) else str(value)

@@ -45,7 +45,7 @@ def prepared(tmp_path):
     with files.new_folder(tmp_path / "prepared", facts={"kind": "prepared"}) as folder:
         for split, tokens in (("train", 900), ("validation", 100)):
             folder.write(f"{split}/shard-00000.bin", b"\x01\x00" * tokens)
-            folder.write_json(f"{split}/index.json", {"tokens": tokens, "documents": tokens // 10, "shards": []})
+            folder.write_json(f"{split}/index.json", {"tokens": tokens, "documents": tokens // 10, "shards": [{}]})
         folder.write_json("tokenizer_quality.json", {"bytes_per_token": 2.5})
         folder.write_json(
             "ledger.json",
@@ -111,7 +111,7 @@ def test_run_folder_is_explained(run):
 def test_checkpoint_is_explained(run):
     facts = show(run / "checkpoints" / "step-00000007")
     assert facts["kind"] == "checkpoint"
-    assert facts["step"] == 7
+    assert facts["state"]["step"] == 7
 
 
 def test_a_plain_hugging_face_folder_is_explained(tmp_path):
