@@ -23,10 +23,18 @@ def check_tokenizer_file(data: bytes, *, where: str) -> None:
     if not isinstance(model, dict) or model.get("type", _old_type(model)) not in MODELS:
         _refuse(f"its model is none of {', '.join(MODELS)}", where)
     vocab = _vocab(model, where)
-    added = _added(content, where)
-    _check_ids(vocab, added, where)
+    _check_ids(vocab, _added(content, where), where)
     if "merges" in model:
-        _check_merges(model, vocab, where)
+        _check_merges(model["merges"], vocab, model.get("continuing_subword_prefix") or "", where)
+
+
+def check_vocabulary(vocab: Any, merges: Any, *, where: str) -> None:
+    """The same for a vocabulary and merges that come in files of their own."""
+    if not isinstance(vocab, dict):
+        _refuse("its vocabulary is not a table", where)
+    checked = _vocab({"vocab": vocab}, where)
+    _check_ids(checked, {}, where)
+    _check_merges(merges, checked, "", where)
 
 
 def _parse(data: bytes, where: str) -> dict[str, Any]:
@@ -94,14 +102,12 @@ def _check_ids(vocab: dict[str, int], added: dict[str, int], where: str) -> None
         _refuse(f"has ids outside of 0…{len(together) - 1} ({_some(outside)}) and holes at {_some(holes)}", where)
 
 
-def _check_merges(model: dict[str, Any], vocab: dict[str, int], where: str) -> None:
-    merges = model["merges"]
+def _check_merges(merges: Any, vocab: dict[str, int], prefix: str, where: str) -> None:
     if not isinstance(merges, list):
         _refuse("its merges are not a list", where)
-    prefix = model.get("continuing_subword_prefix") or ""
     for number, merge in enumerate(merges):
         pair = merge.split(" ") if isinstance(merge, str) else merge
-        if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(piece, str) for piece in pair):
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(piece, str) for piece in pair):
             _refuse(f"merge {number} is not a pair: {merge!r:.80}", where)
         left, right = pair
         unknown = [piece for piece in (left, right, left + right.removeprefix(prefix)) if piece not in vocab]

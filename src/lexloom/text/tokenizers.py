@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import tokenizers
 from pydantic import Field
-from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from lexloom.base import files
 from lexloom.base.errors import DataError, FolderError, RecipeError
@@ -79,7 +79,8 @@ class Tokenizer:
         self.vocab_size: int = self._inner.get_vocab_size()
         self.bos_id, self.eos_id, self.pad_id, self.unk_id = (self.names.get(name) for name in NAMES[:4])
         added = self._inner.get_added_tokens_decoder()
-        self.special_ids = frozenset(number for number, token in added.items() if token.special)
+        special = {number for number, token in added.items() if token.special}
+        self.special_ids = frozenset(special.union(self.names.values()))
         self._spelled_out = self._find_reachable_special_tokens()
 
     def encode(self, text: str) -> list[int]:
@@ -320,7 +321,7 @@ def _named_tokens(inner: tokenizers.Tokenizer, config: dict[str, Any], where: st
         if number is None:
             raise FolderError(f"{CONFIG_FILE} names {name}_token {token!r}, which the vocabulary lacks", where=where)
         names[name] = number
-        inner.add_special_tokens([token])
+        inner.add_special_tokens([AddedToken(token, normalized=False, special=True)])
     return names
 
 

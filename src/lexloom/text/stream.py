@@ -1,0 +1,98 @@
+"""Text from tokens as they come: whole characters only, and all pieces together are what `decode` gives for all ids."""
+
+import codecs
+from typing import Protocol
+
+from lexloom.text.tokenizers import Tokenizer
+
+
+class TextStream:
+    """Decodes one id after another.
+
+    Special tokens give no text. The work per token doesn't grow with the text.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._special_ids = tokenizer.special_ids
+        self._stream: _Stream = _Bytes(tokenizer) if _is_byte_level(tokenizer) else _Pieces(tokenizer)
+
+    def push(self, id: int) -> str:
+        """The text that `id` completes; empty while a character is incomplete."""
+        return "" if id in self._special_ids else self._stream.push(id)
+
+    def flush(self) -> str:
+        """What is left at the end: U+FFFD for the beginning of a character, else nothing."""
+        return self._stream.flush()
+
+
+class _Stream(Protocol):
+    def push(self, id: int) -> str: ...
+    def flush(self) -> str: ...
+
+
+class _Bytes:
+    """Byte-level tokens are strings of bytes, so that only UTF-8 has to be put together."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def push(self, id: int) -> str:
+        name = self._tokenizer.token(id) or ""
+        known = all(letter in _BYTE_OF for letter in name)
+        return self._utf8.decode(bytes(_BYTE_OF[letter] for letter in name) if known else name.encode())
+
+    def flush(self) -> str:
+        return self._utf8.decode(b"", final=True)
+
+
+class _Pieces:
+    """Other tokens depend on the one before (its space, being the first); bytes like `<0xE4>` wait for the next letter.
+
+    A run of such bytes is held to its end, because `decode` judges the run as a whole.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._bytes = {tokenizer.id(f"<0x{byte:02X}>") for byte in range(256)} if _falls_back(tokenizer) else set()
+        self._before: list[int] = []
+        self._held: list[int] = []
+
+    def push(self, id: int) -> str:
+        if id in self._bytes:
+            self._held.append(id)
+            return ""
+        return self.flush() + self._text_of([id])
+
+    def flush(self) -> str:
+        held, self._held = self._held, []
+        return self._text_of(held) if held else ""
+
+    def _text_of(self, ids: list[int]) -> str:
+        seen = len(self._tokenizer.decode(self._before))
+        text = self._tokenizer.decode(self._before + ids)[seen:]
+        self._before = ids[-1:]
+        return text
+
+
+def _is_byte_level(tokenizer: Tokenizer) -> bool:
+    return "ByteLevel" in _decoder_types(tokenizer)
+
+
+def _falls_back(tokenizer: Tokenizer) -> bool:
+    return "ByteFallback" in _decoder_types(tokenizer)
+
+
+def _decoder_types(tokenizer: Tokenizer) -> list[str]:
+    decoder = tokenizer.decoder_json
+    return [part["type"] for part in decoder.get("decoders", [decoder]) if "type" in part]
+
+
+def _byte_of() -> dict[str, int]:
+    """GPT-2 writes bytes that aren't visible Latin-1 as the letters from U+0100 on, in order."""
+    visible = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    hidden = [byte for byte in range(256) if byte not in visible]
+    return {chr(byte): byte for byte in visible} | {chr(256 + place): byte for place, byte in enumerate(hidden)}
+
+
+_BYTE_OF = _byte_of()
