@@ -74,7 +74,7 @@ def _read_json(path: Path) -> Tokenizer:
     if "model" not in content or isinstance(content["model"], int):
         return _read_gpt2(path, content)
     added = content.get("added_tokens") or []
-    special = {token.get("content") for token in added if isinstance(token, dict) and token.get("special")}
+    special = {str(token.get("content")) for token in added if isinstance(token, dict) and token.get("special")}
     return Tokenizer(data, config_for(_usual_names(special)), where=str(path))
 
 
