@@ -22,7 +22,7 @@ RECIPE = "recipe.toml"
 PLAN = "plan.json"
 MEASURED = "measured.json"
 LEDGER = "ledger.json"
-EVALUATION = "results.json"
+RESULTS = "results.json"
 QUALITY = "tokenizer_quality.json"
 MODEL = "model"
 
@@ -54,12 +54,18 @@ class Run:
     measured: Row
     ledger: list[Row]
     quality: Row
-    evaluation: Row
+    results: Row
     config: Row
     facts: Row
     parameters: int | None
     disk_bytes: int
     """Of checkpoints and model."""
+
+    @cached_property
+    def evaluation(self) -> Row:
+        """The measures of the run's model; empty if it was not evaluated."""
+        models: list[Row] = self.results.get("models", [])
+        return models[0] if models else {}
 
     @cached_property
     def seconds(self) -> float:
@@ -96,7 +102,7 @@ def read_run(folder: Path) -> Run:
         measured=optional_json(folder / MEASURED, {}),
         ledger=optional_json(folder / LEDGER, []),
         quality=optional_json(folder / QUALITY, {}),
-        evaluation=optional_json(folder / EVALUATION, {}),
+        results=optional_json(folder / RESULTS, {}),
         config=optional_json(model / "config.json", {}),
         facts=optional_json(model / "lexloom.json", {}),
         parameters=parameter_count(model) if model.is_dir() else None,

@@ -40,7 +40,7 @@ def test_what_is_not_known_is_not_stated(tmp_path):
 
 def test_numbers_are_those_of_the_run(tmp_path):
     (tmp_path / "results.json").write_text(
-        json.dumps({"bits_per_byte": {"value": 1.91234, "low": 1.8, "high": 2.0}, "documents": 51})
+        json.dumps({"models": [{"bits_per_byte": {"value": 1.91234, "low": 1.8, "high": 2.0}, "documents": 51}]})
     )
     card = card_of(tmp_path)
     for words in (

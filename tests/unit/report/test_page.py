@@ -76,7 +76,7 @@ def test_page_is_whole_and_loads_nothing(make_run):
             {"kind": "sample", "step": 30, "prompt": "春", "text": "春風吹又生。"},
         ],
         ledger=[{"stage": "read", "outcome": "documents", "documents": 4, "characters": 40, "examples": ["a.txt:1"]}],
-        results={"bits_per_byte": {"value": 1.9, "low": 1.8, "high": 2.0}, "documents": 12},
+        results={"models": [{"bits_per_byte": {"value": 1.9, "low": 1.8, "high": 2.0}, "documents": 12}]},
         tokenizer_quality={"vocab_size": 300, "vocabulary_use": 0.9, "bytes_per_token": 2.5,
                  "scripts": {"Han": {"characters": 5, "tokens": 6, "unknown": 0, "tokens_per_character": 1.2}}},
     )  # fmt: skip
