@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lexloom.nn.attention import Reach, attend, reach_of
 from lexloom.nn.cache import Cache
-from lexloom.nn.checks import check_length, check_multiple, check_number, check_sizes
+from lexloom.nn.checks import check_flag, check_length, check_multiple, check_number, check_sizes
 from lexloom.nn.dropout import Dropout
 from lexloom.nn.init import init_normal
 from lexloom.nn.layers import Embedding, GeluMLP, LayerNorm
@@ -54,6 +54,7 @@ class Config:
         for name in ("dropout", "attention_dropout", "embedding_dropout"):
             check_number(name, getattr(self, name), 0.0, 0.99)
         check_number("norm_epsilon", self.norm_epsilon, 1e-12, 1.0)
+        check_flag("tied", self.tied)
 
     @property
     def inner_width(self) -> int:

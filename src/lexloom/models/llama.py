@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lexloom.base.errors import UserError
 from lexloom.nn.attention import Reach, attend, reach_of
 from lexloom.nn.cache import Cache
-from lexloom.nn.checks import check_length, check_multiple, check_number, check_sizes
+from lexloom.nn.checks import check_flag, check_length, check_multiple, check_number, check_size, check_sizes
 from lexloom.nn.dropout import Dropout
 from lexloom.nn.init import init_normal
 from lexloom.nn.layers import Embedding, GatedMLP, RMSNorm
@@ -58,6 +58,8 @@ class Config:
         check_number("dropout", self.dropout, 0.0, 0.99)
         check_number("norm_epsilon", self.norm_epsilon, 1e-12, 1.0)
         check_number("rotary_theta", self.rotary_theta, 1.0, 1e12)
+        check_flag("qk_norm", self.qk_norm)
+        check_flag("tied", self.tied)
 
 
 # ---- blocks ----
@@ -234,7 +236,8 @@ def from_hugging_face(values: Mapping[str, Any]) -> Config:
     ours = read_config(values, known=KEYS, fixed=FIXED, harmless=HARMLESS | READ_HERE)
     heads = ours["heads"]
     if "head_width" not in ours:
-        check_number("num_attention_heads", heads, 1, ours["width"])
+        check_size("width", ours["width"])
+        check_size("heads", heads)
         check_multiple("hidden_size", ours["width"], "heads", heads)
         ours["head_width"] = ours["width"] // heads
     return Config(**{"kv_heads": heads, **ours, **_read_rotary(values), "qk_norm": qk_norm})
@@ -295,13 +298,17 @@ def _refuse_windows(values: Mapping[str, Any]) -> None:
     """A Qwen3 folder names its window even if it isn't used; anywhere else a window changes the computation."""
     if values.get("sliding_window") is not None and values.get("use_sliding_window") is not False:
         raise UserError(f"{values['sliding_window']!r} is not supported, only null", where="sliding_window")
-    if any(kind != "full_attention" for kind in values.get("layer_types") or ()):
+    kinds = values.get("layer_types")
+    if kinds is not None and (not isinstance(kinds, list) or any(kind != "full_attention" for kind in kinds)):
         raise UserError("only 'full_attention' in every layer is supported", where="layer_types")
 
 
 def _read_rotary(values: Mapping[str, Any]) -> dict[str, Any]:
     """Theta and scaling, from `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (before)."""
-    scaling = dict(values.get("rope_parameters") or values.get("rope_scaling") or {})
+    scaling = values.get("rope_parameters") or values.get("rope_scaling") or {}
+    if not isinstance(scaling, dict):
+        raise UserError(f"{scaling!r} is not a table", where="rope_scaling")
+    scaling = dict(scaling)
     theta = scaling.pop("rope_theta", None)
     theta = values.get("rope_theta") if theta is None else theta
     found: dict[str, Any] = {} if theta is None else {"rotary_theta": theta}
@@ -309,6 +316,7 @@ def _read_rotary(values: Mapping[str, Any]) -> dict[str, Any]:
         unknown = sorted(scaling.keys() - SCALING_KEYS.keys())
         if unknown:
             raise UserError(f"unknown setting {unknown[0]!r}", where="rope_scaling")
+        require(scaling, "factor")
         found["rotary_scaling"] = RotaryScaling(**{SCALING_KEYS[key]: value for key, value in scaling.items()})
     return found
 

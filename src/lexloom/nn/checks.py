@@ -21,10 +21,22 @@ SIZE_BOUNDS = {
 
 def check_sizes(config: object) -> None:
     """Every size that a config dataclass has is a whole number from 1 to its bound, or UserError names it."""
-    for name, bound in SIZE_BOUNDS.items():
+    for name in SIZE_BOUNDS:
         value = getattr(config, name, None)
-        if value is not None and (type(value) is not int or not 1 <= value <= bound):
-            raise UserError(f"{value!r} is not a whole number from 1 to {bound:,}", where=name)
+        if value is not None:
+            check_size(name, value)
+
+
+def check_size(name: str, value: object) -> None:
+    """A single size, see `check_sizes`."""
+    if type(value) is not int or not 1 <= value <= SIZE_BOUNDS[name]:
+        raise UserError(f"{value!r} is not a whole number from 1 to {SIZE_BOUNDS[name]:,}", where=name)
+
+
+def check_flag(name: str, value: object) -> None:
+    """`value` is true or false, or UserError names it."""
+    if type(value) is not bool:
+        raise UserError(f"{value!r} is neither true nor false", where=name)
 
 
 def check_number(name: str, value: float, low: float, high: float) -> None:

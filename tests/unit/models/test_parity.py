@@ -29,7 +29,15 @@ class Case:
     config: Any
 
 
-GPT2 = {"n_layer": 3, "n_embd": 60, "n_head": 5, "vocab_size": 131, "n_positions": 96, "bos_token_id": 0, "eos_token_id": 1}
+GPT2 = {
+    "n_layer": 3,
+    "n_embd": 60,
+    "n_head": 5,
+    "vocab_size": 131,
+    "n_positions": 96,
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+}
 LLAMA = {"num_hidden_layers": 3, "vocab_size": 131, "max_position_embeddings": 96, "intermediate_size": 77}
 LLAMA3 = {"rope_type": "llama3", "rope_theta": 5e5, "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
 
@@ -101,7 +109,7 @@ def make_theirs(case: Case) -> Any:
 
 
 @pytest.fixture
-def ids_BL() -> torch.Tensor:
+def ids_BL() -> torch.Tensor:  # noqa: N802
     return torch.randint(0, 131, (3, 80), generator=torch.Generator().manual_seed(1))
 
 
