@@ -71,5 +71,5 @@ def meta_model(family: str, config: Any) -> Any:
 
 
 def allocate(model: Any) -> Any:
-    """Give a meta model memory, unfilled."""
-    return model.to_empty(device="cpu")
+    """Give a meta model memory, unfilled: on the GPU if torch sees one, else in main memory."""
+    return model.to_empty(device="cuda" if torch.cuda.is_available() else "cpu")

@@ -126,10 +126,11 @@ class Model(nn.Module):
         `runs` (see `nn.attention.attend`) keeps packed documents apart; `cache` continues what it holds and is
         advanced. Raises UserError if a text is longer than the context or the cache.
         """
+        ids_BL = ids_BL.to(self.tokens.weight.device)
         batch, length = ids_BL.shape
         check_length(length if runs is None else max(runs), self.config.context)
         reach = reach_of(batch, length, runs, cache)
-        x_BLD = self.dropout(self.tokens(ids_BL) + self.positions(positions_of(batch, length, runs, cache)))
+        x_BLD = self.dropout(self.tokens(ids_BL) + self.positions(positions_of(ids_BL, runs, cache)))
         for block in self.blocks:
             x_BLD = block(x_BLD, reach)
         if cache is not None:
@@ -154,6 +155,7 @@ class Model(nn.Module):
             tokens=tokens,
             kv_heads=config.heads,
             head_width=config.width // config.heads,
+            device=self.tokens.weight.device,
         )
 
 

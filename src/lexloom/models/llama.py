@@ -129,10 +129,11 @@ class Model(nn.Module):
         `runs` (see `nn.attention.reach_of`) keeps packed documents apart; `cache` continues what it holds and is
         advanced. Raises UserError if a text is longer than the context or the cache.
         """
+        ids_BL = ids_BL.to(self.tokens.weight.device)
         batch, length = ids_BL.shape
         check_length(length if runs is None else max(runs), self.config.context)
         reach = reach_of(batch, length, runs, cache)
-        turn = self.rotary(positions_of(batch, length, runs, cache))
+        turn = self.rotary(positions_of(ids_BL, runs, cache))
         x_BLD = self.dropout(self.tokens(ids_BL))
         for block in self.blocks:
             x_BLD = block(x_BLD, turn, reach)
@@ -158,6 +159,7 @@ class Model(nn.Module):
             tokens=tokens,
             kv_heads=config.kv_heads,
             head_width=config.head_width,
+            device=self.tokens.weight.device,
         )
 
 

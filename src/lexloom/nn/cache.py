@@ -22,10 +22,12 @@ class Cache:
     leaves the lengths as they were.
     """
 
-    def __init__(self, *, layers: int, batch: int, tokens: int, kv_heads: int, head_width: int) -> None:
+    def __init__(
+        self, *, layers: int, batch: int, tokens: int, kv_heads: int, head_width: int, device: torch.device
+    ) -> None:
         shape = (layers, batch, kv_heads, tokens, head_width)
         # Unwritten cells are masked, but must be finite: 0 · NaN is NaN
-        self._keys, self._values = _zeros(shape), _zeros(shape)
+        self._keys, self._values = _zeros(shape, device), _zeros(shape, device)
         self.lengths = [0] * batch
 
     @property
@@ -84,13 +86,13 @@ class Cache:
         if self.empty or (self.even and new_tokens == 1):
             return None
         last_seen_BL = self.positions(new_tokens)
-        reach_N = torch.arange(max(self.lengths) + new_tokens)
+        reach_N = torch.arange(max(self.lengths) + new_tokens, device=self._keys.device)
         return (reach_N <= last_seen_BL[:, :, None])[:, None]
 
     def positions(self, new_tokens: int) -> Tensor:
         """The positions of the new tokens, int64 (B, L), or (1, L) if all rows have the same length."""
-        starts = torch.tensor(self.lengths[:1] if self.even else self.lengths)
-        return starts[:, None] + torch.arange(new_tokens)
+        starts = torch.tensor(self.lengths[:1] if self.even else self.lengths, device=self._keys.device)
+        return starts[:, None] + torch.arange(new_tokens, device=self._keys.device)
 
     def truncate(self, row: int, length: int) -> None:
         """Forget what row `row` has seen beyond its first `length` tokens."""
@@ -104,12 +106,14 @@ class Cache:
         self.lengths = [self.lengths[row] for row in rows]
 
 
-def _zeros(shape: tuple[int, ...]) -> Tensor:
-    """Zeros that take memory only when written to (numpy asks the system for clean pages, torch fills them)."""
+def _zeros(shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """Zeros that, on a CPU, take memory only when written to: numpy asks for clean pages, torch fills them."""
+    if device.type != "cpu":
+        return torch.zeros(shape, device=device)
     return torch.from_numpy(np.zeros(shape, np.float32))
 
 
 def _select(old: Tensor, rows: Sequence[int], longest: int) -> Tensor:
-    new = _zeros((old.shape[0], len(rows), *old.shape[2:]))
+    new = _zeros((old.shape[0], len(rows), *old.shape[2:]), old.device)
     new[:, :, :, :longest] = old[:, list(rows), :, :longest]
     return new

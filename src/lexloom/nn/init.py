@@ -25,6 +25,7 @@ def init_normal(model: nn.Module, *, seed: int, layers: int, residual: Sequence[
                 if parameter.dim() > 1:
                     std = INIT_STD / (2 * layers) ** 0.5 if name.endswith(tuple(residual)) else INIT_STD
                     generator = torch.Generator().manual_seed(seed_for("init", seed, name))
-                    parameter.normal_(0.0, std, generator=generator)
+                    # Drawn in main memory, so that the first weights don't depend on the device
+                    parameter.copy_(torch.empty(parameter.shape).normal_(0.0, std, generator=generator))
                 else:
                     parameter.fill_(1.0 if norm and name.endswith("weight") else 0.0)

@@ -21,16 +21,16 @@ SCALINGS = ("linear", "llama3")
 MAX_CONTEXT_TOKENS = 1 << 24
 
 
-def positions_of(batch: int, length: int, runs: Sequence[int] | None, cache: Cache | None) -> Tensor:
+def positions_of(ids_BL: Tensor, runs: Sequence[int] | None, cache: Cache | None) -> Tensor:
     """Position numbers, int64, of shape (B, L), or (1, L) where all rows are alike.
 
     They continue behind what a row has cached, and restart with every run of the flattened B·L tokens.
     """
     if cache is not None:
-        return cache.positions(length)
+        return cache.positions(ids_BL.shape[1])
     if runs is None:
-        return torch.arange(length)[None]
-    return torch.cat([torch.arange(run) for run in runs]).view(batch, length)
+        return torch.arange(ids_BL.shape[1], device=ids_BL.device)[None]
+    return torch.cat([torch.arange(run) for run in runs]).view(ids_BL.shape).to(ids_BL.device)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +72,11 @@ class Rotary:
     def __call__(self, positions_BL: Tensor) -> Turn:
         """Cosines and sines (1 or B, L, 1, R) for `rotate`."""
         needed = int(positions_BL.max()) + 1
-        if self._table is None or len(self._table[0]) < needed:
-            self._table = self._make_table(max(needed, 2 * len(self._table[0]) if self._table else 0))
-        cos_NR, sin_NR = self._table
+        table = self._table
+        if table is None or len(table[0]) < needed or table[0].device != positions_BL.device:
+            table = self._make_table(max(needed, 2 * len(table[0]) if table else 0))
+            self._table = table = (table[0].to(positions_BL.device), table[1].to(positions_BL.device))
+        cos_NR, sin_NR = table
         return cos_NR[positions_BL].unsqueeze(2), sin_NR[positions_BL].unsqueeze(2)
 
     def _make_table(self, count: int) -> tuple[Tensor, Tensor]:
@@ -109,7 +111,7 @@ class _Rotate(torch.autograd.Function):
 
 def _turn(x_BLHK: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     first, second = x_BLHK.chunk(2, dim=-1)
-    out_BLHK = torch.empty(x_BLHK.shape, dtype=x_BLHK.dtype)
+    out_BLHK = torch.empty(x_BLHK.shape, dtype=x_BLHK.dtype, device=x_BLHK.device)
     out_first, out_second = out_BLHK.chunk(2, dim=-1)
     torch.mul(first, cos, out=out_first).addcmul_(second, sin, value=-1)
     torch.mul(second, cos, out=out_second).addcmul_(first, sin)
@@ -120,7 +122,8 @@ def _stretch(frequencies_R: Tensor, scaling: RotaryScaling) -> Tensor:
     """Slow the frequencies down; between the two bounds of llama3 the change is blended in."""
     if scaling.kind == "linear":
         return frequencies_R / scaling.factor
-    waves_in_context_R = scaling.original_context * frequencies_R / (2 * math.pi)
+    # Operation by operation as transformers does it, so that angles far along the text agree to the bit
+    waves_in_context_R = scaling.original_context / (2 * math.pi / frequencies_R)
     low, high = scaling.low_freq_factor, scaling.high_freq_factor
     keep_R = ((waves_in_context_R - low) / (high - low)).clamp(0.0, 1.0)
-    return keep_R * frequencies_R + (1 - keep_R) * frequencies_R / scaling.factor
+    return (1 - keep_R) * frequencies_R / scaling.factor + keep_R * frequencies_R

@@ -12,6 +12,7 @@ from lexloom.base.errors import FolderError
 from lexloom.stages.recipe import Recipe
 
 COMMENT_COLUMNS = 100
+FIRST_PRESET = "toy"
 
 
 def init(path: Path, *, sources: list[str]) -> Path:
@@ -21,7 +22,7 @@ def init(path: Path, *, sources: list[str]) -> Path:
     """
     if path.exists():
         raise FolderError("already exists", where=str(path), fix="Name another file.")
-    recipe = Recipe.model_validate({"prepare": {"data": {"sources": sources}}})
+    recipe = Recipe.model_validate({"prepare": {"data": {"sources": sources}}, "model": {"preset": FIRST_PRESET}})
     files.write_file(path, commented_toml(recipe))
     return path
 
@@ -43,6 +44,10 @@ def commented_toml(settings: BaseModel, section: str = "") -> str:
 def _assignment(name: str, value: Any) -> str:
     if value is None:
         return f"# {name} =\n"
+    if isinstance(value, dict):
+        # A table of its own would swallow the keys that follow it
+        pairs = ", ".join(tomli_w.dumps({key: inner}).strip() for key, inner in value.items())
+        return f"{name} = {{{pairs}}}\n"
     return tomli_w.dumps({name: list(value) if isinstance(value, tuple) else value})
 
 

@@ -1,0 +1,289 @@
+"""The command line: thin commands over the plain functions in `stages`, imported only when they are called.
+
+Every stage module offers the function that works and `describe`, which puts its result into words.
+"""
+
+import dataclasses
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lexloom import __version__
+from lexloom.base.errors import UserError
+
+INTERRUPTED = 130
+STDIN = "-"
+
+app = typer.Typer(
+    name="lexloom",
+    help="From raw text to a language model, on the machine you have.",
+    epilog="Exit codes: 0 done, 2 something you can mend, 3 a run stopped itself, 4 a file is damaged, "
+    "130 and 143 interrupted after saving.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a TOML file.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings that win over the recipe: train.lr=3e-4")
+]
+Sampling = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="max_tokens, temperature, top_k, top_p, min_p, seed, stop, …"),
+]
+Prepared = Annotated[Path, typer.Option("--data", help="The prepared folder.")]
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+
+
+def main() -> None:
+    """Run a command; what a user can mend ends in a message and an exit code, never in a traceback."""
+    try:
+        app()
+    except UserError as error:
+        _explain(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader has left, as in `lexloom show run | head`; Python must not complain again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@app.command()
+def init(
+    recipe: RecipeFile,
+    sources: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Text files, folders or patterns.")],
+) -> None:
+    """Write a recipe to begin with, every setting explained in it.
+
+    Example: lexloom init my.toml poems/*.txt
+    """
+    from lexloom.base.console import say
+    from lexloom.stages.init import init as run
+
+    say(f"Wrote {run(recipe, sources=sources)}. Next: lexloom prepare {recipe} --out prepared")
+
+
+@app.command()
+def prepare(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    out: Annotated[Path, typer.Option(help="The prepared folder to make.")] = Path("prepared"),
+    replace: Annotated[bool, typer.Option("--replace", help="Replace an existing prepared folder.")] = False,
+    json: Json = False,
+) -> None:
+    """Text in, tokens out: clean, redact, drop duplicates, split, train a tokenizer, tokenise.
+
+    Example: lexloom prepare my.toml --out prepared prepare.tokenizer.vocab_size=8000
+    """
+    from lexloom.stages import prepare as stage
+
+    _show(stage.prepare(_recipe(recipe, overrides).prepare, out, replace=replace), stage.describe, json=json)
+
+
+@app.command()
+def plan(
+    recipe: RecipeFile, overrides: Overrides = None, data: Prepared = Path("prepared"), json: Json = False
+) -> None:
+    """State tokens, steps, memory, disk and time of a run before it, from a few measured steps.
+
+    Example: lexloom plan my.toml --data prepared train.context=512
+    """
+    from lexloom.stages import plan as stage
+
+    _show(stage.plan(_recipe(recipe, overrides), data), stage.describe, json=json)
+
+
+@app.command()
+def pretrain(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    data: Prepared = Path("prepared"),
+    out: Annotated[Path, typer.Option(help="The run folder to make or to go on with.")] = Path("run"),
+    allow_change: Annotated[
+        list[str] | None, typer.Option(help="A setting that may differ from those the run began with.")
+    ] = None,
+    step: Annotated[int | None, typer.Option(help="Go on from this checkpoint and discard later ones.")] = None,
+    json: Json = False,
+) -> None:
+    """Train a model; the same command on an interrupted run goes on where it stopped, exactly.
+
+    Example: lexloom pretrain my.toml --data prepared --out run train.minutes=30
+    """
+    from lexloom.stages import pretrain as stage
+
+    recipe_read = _recipe(recipe, overrides)
+    _show(stage.pretrain(recipe_read, data, out, allow_change=allow_change or (), step=step), stage.describe, json=json)
+
+
+@app.command()
+def evaluate(
+    folders: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="Model folders.")],
+    data: Annotated[list[str], typer.Option(help="A prepared folder, or text files, folders and patterns.")],
+    out: Annotated[Path | None, typer.Option(help="A folder for results.json.")] = None,
+    json: Json = False,
+) -> None:
+    """Say how well models predict a text, with intervals, and whether they really differ.
+
+    Example: lexloom evaluate run-a/model run-b/model --data prepared
+    """
+    from lexloom.stages import evaluate as stage
+
+    _show(stage.evaluate(folders, data, out=out), stage.describe, json=json)
+
+
+@app.command()
+def generate(
+    folder: Folder,
+    prompt: Annotated[str, typer.Argument(help="The beginning of a text; - reads it from standard input.")],
+    settings: Sampling = None,
+    json: Json = False,
+) -> None:
+    """Continue a text.
+
+    Example: lexloom generate run/model "春眠不覺曉" max_tokens=60 temperature=0.7 seed=1
+    """
+    from lexloom.stages.generate import generate as run
+
+    text = sys.stdin.read() if prompt == STDIN else prompt
+    run(folder, text, _sampling(settings), json=json)
+
+
+@app.command()
+def chat(
+    folder: Folder,
+    settings: Sampling = None,
+    chat_format: Annotated[
+        str | None, typer.Option("--format", help="The chat format, if it isn't recognised.")
+    ] = None,
+) -> None:
+    """Talk with a model; one message a line, Ctrl-D ends.
+
+    Example: lexloom chat smollm2 temperature=0
+    """
+    from lexloom.stages.chat import chat as run
+
+    run(folder, _sampling(settings), format_name=chat_format)
+
+
+@app.command()
+def report(folder: Folder, json: Json = False) -> None:
+    """Write the page about a run again, finished or not.
+
+    Example: lexloom report run
+    """
+    from lexloom.stages import report as stage
+
+    _show(stage.report(folder), stage.describe, json=json)
+
+
+@app.command()
+def show(folder: Folder, json: Json = False) -> None:
+    """Explain any prepared, run or model folder, and verify its hashes.
+
+    Example: lexloom show run/model
+    """
+    from lexloom.stages import show as stage
+
+    _show(stage.show(folder), stage.describe, json=json)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE.gguf")],
+    out: Annotated[Path, typer.Argument(metavar="FOLDER", help="The model folder to make.")],
+) -> None:
+    """Make a model folder of a GGUF file (needs the extra gguf).
+
+    Example: lexloom import SmolLM2-135M-Instruct.Q4_1.gguf smollm2
+    """
+    from lexloom.base.console import say
+    from lexloom.models.gguf import import_gguf
+
+    import_gguf(file, out)
+    say(f"Made {out}. Next: lexloom chat {out}")
+
+
+@app.command()
+def tokenizer(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A prepared or model folder, or a vocabulary.")],
+    texts: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Text files, folders or patterns.")],
+    json: Json = False,
+) -> None:
+    """Measure a tokenizer on texts: fertility, bytes per token, unknown tokens, by script.
+
+    Example: lexloom tokenizer run/model poems/*.txt
+    """
+    from lexloom.stages import tokenizer as stage
+
+    _show(stage.tokenizer(folder, texts), stage.describe, json=json)
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Look at this machine: what is installed, how fast it is, what will be slow and how to mend it."""
+    from lexloom.stages import doctor as stage
+
+    _show(stage.doctor(), stage.describe, json=json)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="The folder for everything it makes.")] = Path("demo"),
+) -> None:
+    """The whole line on bundled Chinese and English text: about eight minutes on two cores."""
+    from lexloom.stages.demo import demo as run
+
+    run(out)
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=lambda wanted: _print_version(wanted), is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def _recipe(file: Path, overrides: list[str] | None) -> Any:
+    from lexloom.base.recipe import load_recipe
+    from lexloom.stages.recipe import Recipe
+
+    return load_recipe(Recipe, file, overrides or ())
+
+
+def _sampling(settings: list[str] | None) -> Any:
+    from lexloom.base.recipe import load_recipe
+    from lexloom.generate.settings import SamplingSettings
+
+    return load_recipe(SamplingSettings, None, settings or ())
+
+
+def _show(result: Any, describe: Callable[[Any], str], *, json: bool) -> None:
+    from lexloom.base.console import print_json
+
+    if json:
+        print_json(dataclasses.asdict(result) if dataclasses.is_dataclass(result) else result)  # type: ignore[arg-type]
+    else:
+        typer.echo(describe(result))
+
+
+def _explain(error: UserError) -> None:
+    from lexloom.base.console import print_json, say
+
+    if "--json" in sys.argv:
+        print_json({"error": {"what": error.what, "where": error.where, "fix": error.fix, "code": error.exit_code}})
+    say(f"error: {error}")
