@@ -1,0 +1,34 @@
+"""From raw text to a language model, on the machine you have.
+
+    import lexloom
+
+    model = lexloom.load("runs/poems/model")
+    print(model.generate("明月", max_tokens=40))
+
+Importing lexloom is quick; torch is imported by `load`.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lexloom.api import LanguageModel, Score, load
+
+    __version__: str
+
+__all__ = ["LanguageModel", "Score", "__version__", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("lexloom")
+    if name in __all__:
+        from lexloom import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'lexloom' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lexloom.base.errors import UserError
-from lexloom.data.shards import TokenShards
+from lexloom.data.shards import EncodedDocument, TokenShards
 from lexloom.evaluate.perplexity import DocumentScores
 
 BATCH_TOKENS = 4096  # tokens that pass through the model at once
@@ -23,6 +23,7 @@ GROUP_TOKENS = 1 << 18  # tokens whose windows are sorted by length together; bo
 CHUNK_SCORES = 1 << 22  # vocabulary scores held at once: 16 MB
 
 Floats = npt.NDArray[np.float32]
+Tick = Callable[[int], None]
 Ids = Sequence[int] | npt.NDArray[Any]
 
 
@@ -67,24 +68,44 @@ def score_documents(
         yield from scored
 
 
-def score_split(
-    model: Decoder, shards: TokenShards, *, start_id: int, tick: Callable[[int], None] | None = None, **options: Any
+def score_encoded(
+    model: Decoder, documents: Iterable[EncodedDocument], *, start_id: int, tick: Tick | None = None
 ) -> DocumentScores:
-    """Score a prepared part, its separators included: a document's end is a token as any other.
+    """Score documents encoded with their separator: a document's end is a token as any other.
 
-    `tick` is told the number of tokens done. Other options are those of `score_documents`.
+    `tick` is told the number of tokens done.
     """
+    sizes: list[tuple[int, int]] = []
+    nats = []
+    done = 0
+    for log_probabilities in score_documents(model, _noting_sizes(documents, sizes), start_id=start_id):
+        nats.append(-log_probabilities.astype(np.float64))
+        done += len(log_probabilities)
+        if tick is not None:
+            tick(done)
+    table = np.array(sizes, np.int64).reshape(-1, 2)
+    return DocumentScores(nats, table[:, 0], table[:, 1])
+
+
+def score_split(model: Decoder, shards: TokenShards, *, start_id: int, tick: Tick | None = None) -> DocumentScores:
+    """Score a prepared part, as `score_encoded`; UserError if it holds no documents."""
     if len(shards.documents) == 0:
         raise UserError("holds no documents to evaluate on", where=str(shards.folder))
-    ends = shards.documents[:, 0].tolist()
-    documents = (shards.tokens(begin, end) for begin, end in zip([0, *ends], ends, strict=False))
-    scored = score_documents(model, documents, start_id=start_id, **options)
-    nats = []
-    for end, log_probabilities in zip(ends, scored, strict=True):
-        nats.append(-log_probabilities.astype(np.float64))
-        if tick is not None:
-            tick(end)
-    return DocumentScores(nats, shards.documents[:, 1], shards.documents[:, 2])
+    return score_encoded(model, read_encoded(shards), start_id=start_id, tick=tick)
+
+
+def read_encoded(shards: TokenShards) -> Iterator[EncodedDocument]:
+    """The documents of a prepared part, one by one."""
+    begin = 0
+    for end, utf8_bytes, words in shards.documents.tolist():
+        yield EncodedDocument(shards.tokens(begin, end).tolist(), utf8_bytes, words)
+        begin = end
+
+
+def _noting_sizes(documents: Iterable[EncodedDocument], sizes: list[tuple[int, int]]) -> Iterator[Ids]:
+    for document in documents:
+        sizes.append((document.utf8_bytes, document.words))
+        yield document.ids
 
 
 class _Window(NamedTuple):

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from lexloom.base.errors import UserError
 from lexloom.generate.engine import Decoder, Finish, Token, generate_ids
 from lexloom.generate.settings import SamplingSettings
 from lexloom.text.stream import TextStream
@@ -64,22 +63,6 @@ def collect(pieces: Iterable[Piece], rows: int) -> list[Reply]:
     for reply, parts in zip(replies, texts, strict=True):
         reply.text = "".join(parts)
     return replies
-
-
-def start_ids(tokenizer: Tokenizer) -> list[int]:
-    """The token before a text's first one: bos, or eos, which ends the text before; empty if there is neither."""
-    for token in (tokenizer.bos_id, tokenizer.eos_id):
-        if token is not None:
-            return [token]
-    return []
-
-
-def prompt_ids(text: str, tokenizer: Tokenizer) -> list[int]:
-    """The text's ids and nothing else; an empty text begins as documents do, with the bos or else the eos token."""
-    ids = tokenizer.encode(text) or start_ids(tokenizer)
-    if not ids:
-        raise UserError("the prompt is empty, and this tokenizer has no token to begin from", fix="Write a prompt.")
-    return ids
 
 
 @dataclass
