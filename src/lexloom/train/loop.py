@@ -87,17 +87,12 @@ def take_step(
     optimizer: Optimizer, gradient: Gradient, lr_share: float, grad_clip: float | None
 ) -> tuple[float, str | None]:
     """Divide, clip and apply a gradient, unless the guard objects; returns its norm and the guard's reason."""
-    parameters = optimizer.parameters
     norm = float(torch.nn.utils.get_total_norm(gradient.tensors)) / max(1, gradient.count)
-    reason = guard.problem(gradient, norm, list(parameters))
+    reason = guard.problem(gradient, norm, list(optimizer.parameters))
     if reason is None:
         clip = 1.0 if grad_clip is None else min(1.0, grad_clip / (norm + NORM_EPSILON))
         torch._foreach_mul_(gradient.tensors, clip / gradient.count)
-        for parameter, tensor in zip(parameters.values(), gradient.tensors, strict=True):
-            parameter.grad = tensor
-        optimizer.step(lr_share)
-        for parameter in parameters.values():
-            parameter.grad = None
+        optimizer.step(gradient.tensors, lr_share)
     return norm, reason
 
 

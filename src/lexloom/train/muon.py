@@ -6,8 +6,8 @@ Source: https://kellerjordan.github.io/posts/muon/
 Axes: N matrices of one shape, R rows, C columns (R ≤ C).
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -23,56 +23,46 @@ Parts = tuple[int, ...]
 """Heights of the matrices that one parameter stacks by rows, for example of query, key and value."""
 
 
-class Muon(torch.optim.Optimizer):
+@dataclass(frozen=True)
+class Muon:
     """Nesterov momentum, orthogonalised, with decoupled weight decay.
 
-    `parts[i]` are the heights of the matrices stacked in parameter i (None: it is one); each is orthogonalised by
-    itself, as if it were a parameter of its own.
+    `parts[i]` are the heights of the matrices stacked in parameter i; each is orthogonalised by itself, as if it were
+    a parameter of its own.
     """
 
-    def __init__(
+    momentum: float
+    parts: tuple[Parts, ...]
+
+    def new_state(self, parameters: list[Tensor]) -> dict[str, list[Tensor]]:
+        """The momentum."""
+        return {"momentum": [torch.zeros_like(parameter) for parameter in parameters]}
+
+    def update(
         self,
-        parameters: Iterable[Tensor],
+        parameters: list[Tensor],
+        gradients: list[Tensor],
+        state: dict[str, list[Tensor]],
         *,
-        parts: Sequence[Parts | None],
         lr: float,
-        momentum: float,
         weight_decay: float,
     ) -> None:
-        super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
-        self._parts = parts
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """One update from the parameters' `.grad`."""
-        assert closure is None, "Muon needs no closure"
-        [group] = self.param_groups
-        parameters = group["params"]
-        gradients = [parameter.grad for parameter in parameters]
-        momenta = [self._momentum(parameter) for parameter in parameters]
-        torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
-        updates = orthogonalised(torch._foreach_lerp(gradients, momenta, group["momentum"]), self._parts)
-        torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
-        torch._foreach_add_(parameters, updates, alpha=-group["lr"])
-
-    def _momentum(self, parameter: Tensor) -> Tensor:
-        state = self.state[parameter]
-        if "momentum" not in state:
-            state["momentum"] = torch.zeros_like(parameter)
-        momentum: Tensor = state["momentum"]
-        return momentum
+        """One step, in place."""
+        torch._foreach_lerp_(state["momentum"], gradients, 1 - self.momentum)
+        updates = orthogonalised(list(torch._foreach_lerp(gradients, state["momentum"], self.momentum)), self.parts)
+        torch._foreach_mul_(parameters, 1 - lr * weight_decay)
+        torch._foreach_add_(parameters, updates, alpha=-lr)
 
 
-def orthogonalised(matrices: Sequence[Tensor], parts: Sequence[Parts | None]) -> list[Tensor]:
+def orthogonalised(matrices: list[Tensor], parts: Sequence[Parts]) -> list[Tensor]:
     """U Vᵀ of each matrix's singular value decomposition, nearly, times √(rows / columns) where it is taller than wide.
 
     `parts` as in `Muon`.
     """
     results = [torch.empty_like(matrix) for matrix in matrices]
     alike: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = {}
-    for matrix, result, heights in zip(matrices, results, parts, strict=True):
-        pieces = [len(matrix)] if heights is None else list(heights)
-        for source, target in zip(torch.split(matrix, pieces), torch.split(result, pieces), strict=True):
+    for matrix, result, stacked in zip(matrices, results, parts, strict=True):
+        for source, target in zip(torch.split(matrix, list(stacked)), torch.split(result, list(stacked)), strict=True):
             alike.setdefault((source.shape[0], source.shape[1]), []).append((source, target))
     for (rows, columns), pairs in alike.items():
         x = torch.stack([source for source, _ in pairs])

@@ -1,8 +1,7 @@
-"""Optimizers by name, one learning-rate share for all their groups, and their state as plain tensors."""
+"""Optimizers by name: which rule, rate and decay each parameter has; and their state as plain tensors."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,69 +10,77 @@ from lexloom.base.errors import DamagedError
 from lexloom.nn.layers import Embedding
 from lexloom.nn.linear import Linear
 from lexloom.train.muon import Muon, Parts
+from lexloom.train.rules import SGD, AdamW, Rule, State
 from lexloom.train.settings import TrainSettings
 
 Named = dict[str, nn.Parameter]
 
 
 @dataclass(frozen=True)
+class Group:
+    """Parameters that share a rule, a peak learning rate and a weight decay."""
+
+    parameters: Named
+    rule: Rule
+    lr: float
+    weight_decay: float
+
+
+@dataclass(frozen=True)
 class Kinds:
-    """A model's parameters: hidden matrices, tables (embeddings and the head), vectors (biases and gains)."""
+    """A model's parameters: hidden matrices, tables (embeddings and the head), vectors (biases and gains).
+
+    `parts[i]` are the heights of the matrices stacked in the i-th hidden matrix.
+    """
 
     matrices: Named
-    parts: list[Parts | None]
+    parts: tuple[Parts, ...]
     tables: Named
     vectors: Named
 
 
 class Optimizer:
-    """One or more torch optimizers that together own all parameters of a model."""
+    """The groups of a model's parameters and their state."""
 
     def __init__(self, model: nn.Module, settings: TrainSettings) -> None:
         self.parameters: Named = dict(model.named_parameters())
-        self._parts = OPTIMIZERS[settings.optimizer](kinds_of(model), settings)
-        for group in self._groups():
-            group["peak_lr"] = group["lr"]
+        self._groups = [
+            group for group in OPTIMIZERS[settings.optimizer](kinds_of(model), settings) if group.parameters
+        ]
+        self._states: list[State] = [group.rule.new_state(list(group.parameters.values())) for group in self._groups]
 
     @property
     def peak_lr(self) -> float:
         """The peak learning rate of the first group, the one to show."""
-        return float(self._groups()[0]["peak_lr"])
+        return self._groups[0].lr
 
-    def step(self, lr_share: float) -> None:
-        """Update the parameters from their `.grad`, at this share of the peak learning rates."""
-        for group in self._groups():
-            group["lr"] = group["peak_lr"] * lr_share
-        for part in self._parts:
-            part.step()
+    @torch.no_grad()
+    def step(self, gradients: Sequence[Tensor], lr_share: float) -> None:
+        """Update the parameters, at this share of the peak learning rates; `gradients` in the parameters' order."""
+        by_name = dict(zip(self.parameters, gradients, strict=True))
+        for group, state in zip(self._groups, self._states, strict=True):
+            mine = [by_name[name] for name in group.parameters]
+            parameters: list[Tensor] = list(group.parameters.values())
+            group.rule.update(parameters, mine, state, lr=group.lr * lr_share, weight_decay=group.weight_decay)
 
     def state(self) -> dict[str, Tensor]:
-        """Every tensor that the next step depends on, as `parameter/key`, for example `norm.weight/exp_avg`."""
-        names: dict[Tensor, str] = {parameter: name for name, parameter in self.parameters.items()}
+        """Every tensor that the next step depends on, as `parameter/key`, for example `norm.weight/momentum`."""
         return {
-            f"{names[parameter]}/{key}": value
-            for part in self._parts
-            for parameter, entries in part.state.items()
-            for key, value in entries.items()
-            if value is not None
+            f"{name}/{key}": tensor
+            for group, state in zip(self._groups, self._states, strict=True)
+            for key, tensors in state.items()
+            for name, tensor in zip(group.parameters, tensors, strict=True)
         }
 
     def load_state(self, tensors: Mapping[str, Tensor], *, where: str) -> None:
-        """Take over what `state` gave; raises DamagedError naming a tensor that doesn't fit."""
-        owners = {
-            parameter: part for part in self._parts for group in part.param_groups for parameter in group["params"]
-        }
-        for part in self._parts:
-            part.state.clear()
-        for full_name, tensor in tensors.items():
-            name, _, key = full_name.rpartition("/")
-            parameter = self.parameters.get(name)
-            if parameter is None or tensor.shape not in (parameter.shape, torch.Size()):
-                raise DamagedError(f"{full_name} of shape {tuple(tensor.shape)} fits no parameter", where=where)
-            owners[parameter].state[parameter][key] = tensor.clone()
-
-    def _groups(self) -> list[dict[str, Any]]:
-        return [group for part in self._parts for group in part.param_groups]
+        """Take over what `state` gave; raises DamagedError naming a tensor that is missing, extra or misshapen."""
+        mine = self.state()
+        for name in sorted(mine.keys() | tensors.keys()):
+            expected, found = (tuple(table[name].shape) if name in table else None for table in (mine, tensors))
+            if expected != found:
+                raise DamagedError(f"{name} is {found}, the optimizer has {expected}", where=where)
+        for name, tensor in mine.items():
+            tensor.copy_(tensors[name])
 
 
 def kinds_of(model: nn.Module) -> Kinds:
@@ -85,49 +92,39 @@ def kinds_of(model: nn.Module) -> Kinds:
     matrices = {name: p for name, p in named.items() if p.dim() > 1 and id(p) not in tables}
     return Kinds(
         matrices=matrices,
-        parts=[stacked.get(id(p)) for p in matrices.values()],
+        parts=tuple(stacked.get(id(p), (len(p),)) for p in matrices.values()),
         tables={name: p for name, p in named.items() if p.dim() > 1 and id(p) in tables},
         vectors={name: p for name, p in named.items() if p.dim() <= 1},
     )
 
 
-def _adamw(kinds: Kinds, settings: TrainSettings) -> list[torch.optim.Optimizer]:
-    """Loshchilov & Hutter 2019 (arXiv:1711.05101); decays matrices and tables."""
-    return [_adamw_of(kinds.matrices | kinds.tables, kinds.vectors, settings)]
+def _adamw(kinds: Kinds, settings: TrainSettings) -> list[Group]:
+    """One rate for everything; matrices and tables decay."""
+    rule = AdamW(settings.betas)
+    return [
+        Group(kinds.matrices | kinds.tables, rule, settings.lr, settings.weight_decay),
+        Group(kinds.vectors, rule, settings.lr, 0.0),
+    ]
 
 
-def _sgd(kinds: Kinds, settings: TrainSettings) -> list[torch.optim.Optimizer]:
-    """With momentum; the decay is part of the gradient."""
-    groups = _groups(kinds.matrices | kinds.tables, kinds.vectors, settings)
-    return [torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)]
+def _sgd(kinds: Kinds, settings: TrainSettings) -> list[Group]:
+    """One rate for everything; matrices and tables decay."""
+    rule = SGD(settings.momentum)
+    return [
+        Group(kinds.matrices | kinds.tables, rule, settings.lr, settings.weight_decay),
+        Group(kinds.vectors, rule, settings.lr, 0.0),
+    ]
 
 
-def _muon(kinds: Kinds, settings: TrainSettings) -> list[torch.optim.Optimizer]:
+def _muon(kinds: Kinds, settings: TrainSettings) -> list[Group]:
     """Muon for the hidden matrices, AdamW for the rest (Jordan et al. 2024)."""
-    rest = _adamw_of(kinds.tables, kinds.vectors, settings)
-    if not kinds.matrices:
-        return [rest]
-    muon = Muon(
-        kinds.matrices.values(),
-        parts=kinds.parts,
-        lr=settings.muon_lr,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-    )
-    return [muon, rest]
+    muon = Muon(settings.momentum, kinds.parts)
+    rest = _adamw(Kinds({}, (), kinds.tables, kinds.vectors), settings)
+    return [Group(kinds.matrices, muon, settings.muon_lr, settings.weight_decay), *rest]
 
 
-OPTIMIZERS: dict[str, Callable[[Kinds, TrainSettings], list[torch.optim.Optimizer]]] = {
+OPTIMIZERS: dict[str, Callable[[Kinds, TrainSettings], list[Group]]] = {
     "adamw": _adamw,
     "sgd": _sgd,
     "muon": _muon,
 }
-
-
-def _adamw_of(decayed: Named, plain: Named, settings: TrainSettings) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(_groups(decayed, plain, settings), lr=settings.lr, betas=settings.betas, fused=True)
-
-
-def _groups(decayed: Named, plain: Named, settings: TrainSettings) -> list[dict[str, Any]]:
-    groups = [(decayed, settings.weight_decay), (plain, 0.0)]
-    return [{"params": list(named.values()), "weight_decay": decay} for named, decay in groups if named]

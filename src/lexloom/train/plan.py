@@ -20,6 +20,7 @@ from lexloom.train.optim import Optimizer
 from lexloom.train.throughput import flops_per_token, measured_peak_flops
 
 MEASURE_S = 2.0
+CALLS = 9
 RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 
 
@@ -69,9 +70,9 @@ def measure_plan(model: nn.Module, optimizer: Optimizer, course: Course) -> Plan
 
 
 def measured_s(run: Callable[[], object]) -> float:
-    """The median of several calls within about two seconds, at least one."""
+    """The median of up to nine calls, of fewer if they take more than two seconds."""
     times: list[float] = []
-    while not times or sum(times) + times[-1] < MEASURE_S:
+    while not times or (len(times) < CALLS and sum(times) + times[-1] < MEASURE_S):
         times.append(_once_s(run))
     return sorted(times)[len(times) // 2]
 

@@ -1,0 +1,190 @@
+"""Kill a run with SIGKILL at seeded random moments, start it again until it is done, and compare it byte for byte.
+
+    python tests/faults/kill.py --times 50
+
+Half of the kills come at a random moment, half while a checkpoint is being written. Torch is imported once, with one
+thread; every trial is a fork. After each kill, every checkpoint in sight must verify; at the end the weights, the
+optimizer and every line of metrics.jsonl but its clock fields must be those of the uninterrupted run.
+"""
+
+import os
+
+os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+import argparse
+import json
+import random
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lexloom.base import files
+from lexloom.base.recipe import check
+from lexloom.stages.prepare import prepare
+from lexloom.stages.pretrain import pretrain
+from lexloom.stages.recipe import Recipe
+from lexloom.train.diary import CLOCK_FIELDS
+
+KILLS_PER_RUN = 5
+TIMEOUT_S = 120.0
+POLL_S = 0.0005
+
+# Several micro-batches a step, an epoch border every few steps, a checkpoint every third step.
+TRAIN = {
+    "steps": 60,
+    "context": 32,
+    "batch_tokens": 512,
+    "micro_batch": 4,
+    "evaluate_every": 10,
+    "checkpoint_every": 3,
+    "threads": 1,
+    "compile": False,
+}
+RECIPES: dict[str, dict[str, Any]] = {
+    "gpt, adamw, dropout": {
+        "model": {"family": "gpt", "width": 48, "layers": 2, "heads": 2, "context": 32, "dropout": 0.1},
+        "train": {**TRAIN, "optimizer": "adamw", "lr": 3e-3},
+    },
+    "llama, muon, boundaries, best weights": {
+        "model": {
+            "family": "llama",
+            "width": 48,
+            "layers": 2,
+            "heads": 2,
+            "kv_heads": 1,
+            "head_width": 24,
+            "ffn_width": 96,
+            "context": 32,
+        },
+        "train": {**TRAIN, "optimizer": "muon", "boundaries": True, "schedule": "wsd", "patience": 2},
+    },
+}
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--times", type=int, default=50, help="kills in all")
+    arguments.add_argument("--seed", type=int, default=0, help="names the moments")
+    options = arguments.parse_args()
+    torch.set_num_threads(1)
+    rng = random.Random(options.seed)
+    with tempfile.TemporaryDirectory(prefix="lexloom-kill-") as name:
+        done = 0
+        for number, title in enumerate(RECIPES):
+            share = options.times // len(RECIPES) + (number < options.times % len(RECIPES))
+            done += kill_many(title, Path(name) / str(number), share, rng)
+    print(f"{done} kills, every run ended in the same bytes (seed {options.seed})")
+    return 0
+
+
+def kill_many(title: str, place: Path, times: int, rng: random.Random) -> int:
+    """Spend `times` kills on runs of one recipe and compare each finished run with an uninterrupted one."""
+    place.mkdir()
+    recipe = recipe_of(title, place)
+    finish(fork(lambda: prepare(recipe.prepare, place / "prepared")))
+    started = time.monotonic()
+    finish(fork(lambda: pretrain(recipe, place / "prepared", place / "whole")))
+    whole_s, expected = time.monotonic() - started, fingerprint(place / "whole")
+    done, number = 0, 0
+    while done < times:
+        run, number = place / f"run-{number}", number + 1
+        for _ in range(min(times - done, KILLS_PER_RUN)):
+            child = fork(lambda run=run: pretrain(recipe, place / "prepared", run))
+            wait_for_moment(run, rng, whole_s)
+            done += kill(child)
+            check_folders(run)
+        finish(fork(lambda run=run: pretrain(recipe, place / "prepared", run)))
+        compare(fingerprint(run), expected, f"{title}, {run.name}")
+        leftovers = [path for pattern in (".tmp-*", ".trash-*") for path in run.rglob(pattern)]
+        assert not leftovers, f"{title}: left behind {leftovers}"
+        print(f"{title}: {done} of {times} kills, {number} runs", flush=True)
+    return times
+
+
+def recipe_of(title: str, place: Path) -> Recipe:
+    rng = random.Random(0)
+    words = ["the", "moon", "river", "床前", "明月光", "sings", "and", "falls", "疑是", "地上霜"]
+    text = "\n\n".join(" ".join(rng.choices(words, k=rng.randint(3, 30))) for _ in range(90))
+    (place / "corpus.txt").write_text(text, encoding="utf-8")
+    sections = {
+        "data": {"sources": [str(place / "corpus.txt")], "documents": "paragraph"},
+        "tokenizer": {"kind": "characters", "vocab_size": 64},
+        "split": {"validation_share": 0.2},
+        "workers": 1,
+    }
+    return check(Recipe, {"prepare": sections, **RECIPES[title]}, where=title)
+
+
+def fork(work: Callable[[], object]) -> int:
+    """Do `work` in a child and return its process id; its messages go to nowhere, a traceback to our stderr."""
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        errors = os.dup(2)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
+        work()
+        code = 0
+    except BaseException:
+        os.write(errors, traceback.format_exc().encode())
+    finally:
+        os._exit(code)
+
+
+def finish(child: int) -> None:
+    """Wait for a child that must end well."""
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0, "a run that nobody killed failed"
+
+
+def wait_for_moment(run: Path, rng: random.Random, whole_s: float) -> None:
+    """Until a random moment, or until a random one of the next checkpoints is being written, and a little longer."""
+    if rng.random() < 0.5:
+        time.sleep(rng.uniform(0, whole_s))
+        return
+    saves, seen, deadline = rng.randint(1, 5), set(), time.monotonic() + 2 * whole_s
+    while len(seen) < saves and time.monotonic() < deadline and not (run / "model").exists():
+        seen |= {path.name for path in (run / "checkpoints").glob(".tmp-*")}
+        time.sleep(POLL_S)
+    time.sleep(rng.uniform(0, 0.01))
+
+
+def kill(child: int) -> bool:
+    """Kill a child; False if it had ended well before."""
+    os.kill(child, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, -signal.SIGKILL), "a run failed by itself"
+    return code != 0
+
+
+def check_folders(run: Path) -> None:
+    """Whatever bears a final name is complete."""
+    for folder in [*run.glob("checkpoints/step-*"), *run.glob("model")]:
+        files.verify_folder(folder)
+
+
+def fingerprint(run: Path) -> dict[str, Any]:
+    """What must be equal: hashes of the weights and of the last checkpoints, and the diary without its clock."""
+    tensors = [*sorted(run.glob("checkpoints/*/*.safetensors")), run / "model" / "model.safetensors"]
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    timeless = [{name: value for name, value in line.items() if name not in CLOCK_FIELDS} for line in lines]
+    return {str(path.relative_to(run)): files.sha256_of(path) for path in tensors} | {"metrics": timeless}
+
+
+def compare(found: dict[str, Any], expected: dict[str, Any], title: str) -> None:
+    different = [name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)]
+    assert not different, f"{title}: {', '.join(sorted(different))} differ from the uninterrupted run"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
