@@ -137,9 +137,9 @@ class LanguageModel:
 
 def _as_batch(ids: Ids, vocab_size: int) -> Tensor:
     rows: Any = ids.tolist() if isinstance(ids, Tensor) else ids
-    if len(rows) and not isinstance(rows[0], Sequence):
+    if isinstance(rows, Sequence) and rows and not isinstance(rows[0], Sequence):
         rows = [rows]
-    if not len(rows) or not len(rows[0]):
+    if not isinstance(rows, Sequence) or not rows or not rows[0]:
         raise UserError("there are no ids", fix="Give a list of ids, or a list of such lists.")
     if len({len(row) for row in rows}) > 1:
         raise UserError("the rows have different lengths", fix="Give rows of one length, or one row at a time.")

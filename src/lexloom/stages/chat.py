@@ -31,14 +31,14 @@ def chat(
     conversation; so does the end of the input. Returns the conversation.
     """
     contents = load_model(folder)
-    format = chat_format(folder, format_name)
+    chosen = chat_format(folder, format_name)
     if settings.max_tokens is None:
         reply_tokens = max(1, settings.min_tokens, min(DEFAULT_REPLY_TOKENS, contents.model.config.context // 2))
         settings = settings.model_copy(update={"max_tokens": reply_tokens})
     say(f"Talking with {folder}. One message a line; Ctrl-C ends a reply, Ctrl-D the conversation.")
     opening = [] if system is None else [Message("system", system)]
     return converse(
-        _typed() if lines is None else lines, lambda messages: answer(contents, messages, format, settings), opening
+        _typed() if lines is None else lines, lambda messages: answer(contents, messages, chosen, settings), opening
     )
 
 
