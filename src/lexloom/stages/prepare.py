@@ -20,7 +20,7 @@ from pydantic import Field
 
 from lexloom.base import files
 from lexloom.base.console import Tick, aligned, progress
-from lexloom.base.errors import DataError
+from lexloom.base.errors import DataError, FolderError
 from lexloom.base.ledger import Ledger
 from lexloom.base.parallel import available_cores, ordered_map
 from lexloom.base.recipe import Settings, to_toml
@@ -38,10 +38,12 @@ from lexloom.text.redaction import RedactSettings
 from lexloom.text.sources import Source, find_sources
 from lexloom.text.split import SplitSettings, side_of_hash
 from lexloom.text.spool import Spool
-from lexloom.text.tokenizers import Tokenizer, TokenizerSettings, load_tokenizer, train_tokenizer, write_tokenizer
+from lexloom.text.tokenizers import Tokenizer, TokenizerSettings, train_tokenizer, write_tokenizer
+from lexloom.text.vocabularies import read_tokenizer
 
 STAGES = ("read", "clean", "filter", "redact", "duplicates", DECONTAMINATE, "split", "encode")
 SPLITS = ("train", "validation")
+KIND = "prepared"
 LEDGER = "ledger.json"
 SETTINGS = "settings.toml"
 QUALITY = "tokenizer_quality.json"
@@ -85,14 +87,15 @@ def prepare(settings: PrepareSettings, out: Path, *, replace: bool = False) -> F
     Raises DataError for text that can't be read or that leaves a split empty, RecipeError for a tokenizer that can't
     be had, FolderError if `out` exists and `replace` is false; nothing is left behind then.
     """
+    _check_out(out, replace=replace)
     ledger = Ledger()
-    facts: Facts = {"kind": "prepared"}
+    facts: Facts = {"kind": KIND}
     with (
         files.new_folder(out, facts=facts, replace=replace) as folder,
         Spool(folder.path / SPOOL) as spool,
     ):
-        corpus = _gather(settings, spool, ledger)
-        _judge(corpus, spool, settings, ledger)
+        corpus = gather(settings, spool, ledger)
+        judge(corpus, spool, settings, ledger)
         _check_splits(corpus, settings, ledger)
         tokenizer = _make_tokenizer(corpus, spool, settings.tokenizer)
         write_tokenizer(folder, tokenizer)
@@ -109,6 +112,12 @@ def prepare(settings: PrepareSettings, out: Path, *, replace: bool = False) -> F
             "tokenizer_sha256": tokenizer.sha256,
         }
     return {"folder": str(out), **facts, "ledger": rows}
+
+
+def _check_out(out: Path, *, replace: bool) -> None:
+    """Only what an earlier `prepare` made may be replaced; somebody's other folder never."""
+    if replace and out.exists() and files.read_manifest(out).get("kind") != KIND:
+        raise FolderError("is not a prepared folder, so it is not replaced", where=str(out), fix="Name another folder.")
 
 
 def describe(facts: Facts) -> str:
@@ -154,8 +163,8 @@ class Corpus:
         return (document for document, own in zip(spool, self.sides, strict=True) if own == side)
 
 
-def _gather(settings: PrepareSettings, spool: Spool, ledger: Ledger) -> Corpus:
-    """Read, clean, filter, redact, drop exact duplicates; what is left goes into the spool."""
+def gather(settings: PrepareSettings, spool: Spool, ledger: Ledger) -> Corpus:
+    """Read, clean, filter, redact, drop exact duplicates; what is left goes into the spool, each on its side."""
     # One ledger for each step, added up at the end: their order must not depend on how far reading runs ahead.
     reading, cleaning, judging = Ledger(), Ledger(), Ledger()
     contaminants = read_contaminants(settings.decontaminate, judging)
@@ -195,7 +204,7 @@ def _add_chunk(
         corpus.signatures.append(chunk.signatures[fresh])
 
 
-def _judge(corpus: Corpus, spool: Spool, settings: PrepareSettings, ledger: Ledger) -> None:
+def judge(corpus: Corpus, spool: Spool, settings: PrepareSettings, ledger: Ledger) -> None:
     """Drop near-duplicates, then what overlaps with evaluation data; count what remains on each side."""
     near = np.zeros(len(corpus.sides), dtype=np.bool_)
     if settings.duplicates.near:
@@ -239,7 +248,7 @@ DROPPING = ("filter", "duplicates", DECONTAMINATE)
 def _make_tokenizer(corpus: Corpus, spool: Spool, settings: TokenizerSettings) -> Tokenizer:
     """Train on the train side only, so that validation stays unseen; or read the named one."""
     if settings.file is not None:
-        return load_tokenizer(Path(settings.file))
+        return read_tokenizer(Path(settings.file), lowercase=settings.lowercase)
     with progress("training the tokenizer", None):
         return train_tokenizer(corpus.texts(spool, "train"), settings)
 
@@ -283,7 +292,7 @@ def _write_text(folder: files.NewFolder, name: str, documents: Iterable[Document
     with folder.open(name) as file:
         for document in documents:
             line = json.dumps({"text": document.text, "where": document.where}, ensure_ascii=False) + "\n"
-            file.write(compressor.compress(line.encode(errors="surrogateescape")))
+            file.write(compressor.compress(line.encode()))
         file.write(compressor.flush())
 
 

@@ -1,6 +1,7 @@
 """What the encoding of bytes that aren't clean UTF-8 looks like: a hint for people, never acted upon."""
 
 import codecs
+import string
 
 MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
@@ -15,6 +16,8 @@ MARKS = {
 }
 SAMPLE_BYTES = 4096
 MOSTLY = 0.6
+LATIN = 0.75
+LATIN_LETTERS = (string.ascii_letters + " ").encode()
 
 
 def looks_like(raw: bytes) -> str | None:
@@ -32,9 +35,10 @@ def looks_like(raw: bytes) -> str | None:
     if _paired_share(sample) > MOSTLY and _decodes(sample, "gb18030"):
         return "gb18030"
     for name in ("utf-16-le", "utf-16-be"):
-        if _chinese_share(sample, name) > MOSTLY:
+        # Two Latin letters are a Chinese character in UTF-16, so the sample must not be Latin text.
+        if _latin_share(sample) < LATIN and _chinese_share(sample, name) > MOSTLY:
             return name
-    return None if _is_utf8(sample) else "latin-1 or cp1252"
+    return None if _decodes(sample, "utf-8") else "latin-1 or cp1252"
 
 
 def _by_zeros(sample: bytes) -> str | None:
@@ -71,5 +75,5 @@ def _decodes(sample: bytes, encoding: str) -> bool:
     return True
 
 
-def _is_utf8(sample: bytes) -> bool:
-    return _decodes(sample, "utf-8")
+def _latin_share(sample: bytes) -> float:
+    return sum(byte in LATIN_LETTERS for byte in sample) / max(1, len(sample))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lexloom.base.errors import DataError
+from lexloom.base.files import MANIFEST
 from lexloom.base.ledger import Ledger
 
 STDIN = "-"
@@ -74,20 +75,20 @@ def _expand(sources: Sequence[str], ledger: Ledger) -> Iterator[Source]:
             elif glob.has_magic(name):
                 yield from _matching(name, ledger)
             else:
-                raise DataError("no such file or folder", where=name, fix=_spelling(name))
+                raise DataError("no such file or folder", where=shown(name), fix=_spelling(name))
         except (OSError, ValueError) as error:
-            raise DataError(f"can't be opened: {_reason(error)}", where=repr(name)[1:-1]) from None
+            raise DataError(f"can't be opened: {_reason(error)}", where=shown(name)) from None
 
 
 def _matching(pattern: str, ledger: Ledger) -> Iterator[Source]:
     names = sorted(glob.glob(pattern, recursive=True))
     if not names:
-        raise DataError("the pattern matches nothing", where=pattern, fix="Check it with `ls`.")
-    yield from _some(names, ledger, where=pattern)
+        raise DataError("the pattern matches nothing", where=shown(pattern), fix="Check it with `ls`.")
+    yield from _some(names, ledger, where=shown(pattern))
 
 
 def _in_folder(folder: str, ledger: Ledger) -> Iterator[Source]:
-    yield from _some(_walk(folder, ledger), ledger, where=folder)
+    yield from _some(_walk(folder, ledger), ledger, where=shown(folder))
 
 
 def _some(names: Iterable[str], ledger: Ledger, *, where: str) -> Iterator[Source]:
@@ -101,49 +102,58 @@ def _some(names: Iterable[str], ledger: Ledger, *, where: str) -> Iterator[Sourc
             count += 1
             yield source
     if count == 0:
-        raise DataError("holds no file that can be read as text", where=where, fix=f"Readable: {_readable()}.")
+        raise DataError("holds no file that can be read as text", where=shown(where), fix=f"Readable: {_readable()}.")
 
 
 def _walk(folder: str, ledger: Ledger) -> Iterator[str]:
     """Every file below `folder`, sorted; links to folders are counted and not followed, so loops can't trap us."""
 
     def refuse(error: OSError) -> None:
-        raise DataError(f"can't be listed: {_reason(error)}", where=str(error.filename)) from None
+        raise DataError(f"can't be listed: {_reason(error)}", where=shown(str(error.filename))) from None
 
     for place, folders, files in os.walk(folder, onerror=refuse):
-        folders.sort()
-        for name in folders:
-            path = os.path.join(place, name)
-            if os.path.islink(path):
-                ledger.count("read", "link to a folder, not followed", where=path)
-            elif _format(path) is not None:
-                ledger.count("read", "folder named like a file", where=path)
+        folders[:] = [name for name in sorted(folders) if _enter(os.path.join(place, name), ledger)]
         yield from (os.path.join(place, name) for name in sorted(files))
+
+
+def _enter(folder: str, ledger: Ledger) -> bool:
+    """Whether a folder inside a source is read too; if not, it is counted."""
+    if os.path.islink(folder):
+        ledger.count("read", "link to a folder, not followed", where=shown(folder))
+    elif os.path.basename(folder).startswith("."):
+        ledger.count("read", "hidden folder, not read", where=shown(folder))
+    elif os.path.isfile(os.path.join(folder, MANIFEST)):
+        ledger.count("read", "folder made by Lexloom, not read", where=shown(folder))
+    else:
+        if _format(folder) is not None:
+            ledger.count("read", "folder named like a file", where=shown(folder))
+        return True
+    return False
 
 
 def _named_file(name: str) -> Source:
     """A file that the user named: every obstacle is an error."""
     kind = _format(name)
     if not os.path.exists(name):
-        raise DataError("is a link to something that isn't there", where=name, fix="Remove the link or mend it.")
+        raise DataError("is a link to something that isn't there", where=shown(name), fix="Remove the link or mend it.")
     if not os.path.isfile(name):
-        raise DataError("is not a regular file", where=name, fix="Pipe it to standard input, named -.")
+        raise DataError("is not a regular file", where=shown(name), fix="Pipe it to standard input, named -.")
     if kind is None:
-        raise DataError(f"unknown suffix {Path(name).suffix!r}", where=name, fix=f"Readable: {_readable()}.")
-    return Source(name, Path(name), *kind)
+        raise DataError(f"unknown suffix {Path(name).suffix!r}", where=shown(name), fix=f"Readable: {_readable()}.")
+    return Source(shown(name), Path(name), *kind)
 
 
 def _listed_file(name: str, ledger: Ledger) -> Source | None:
     """A file found in a folder: obstacles are counted."""
     kind = _format(name)
     if not os.path.exists(name):
-        ledger.count("read", "broken link", where=name)
+        ledger.count("read", "broken link", where=shown(name))
     elif not os.path.isfile(name):
-        ledger.count("read", "not a regular file", where=name)
+        ledger.count("read", "not a regular file", where=shown(name))
     elif kind is None:
-        ledger.count("read", "unknown suffix", where=name)
+        ledger.count("read", "unknown suffix", where=shown(name))
     else:
-        return Source(name, Path(name), *kind)
+        return Source(shown(name), Path(name), *kind)
     return None
 
 
@@ -156,6 +166,11 @@ def _format(name: str) -> tuple[str, str] | None:
             if suffix in FORMATS:
                 return FORMATS[suffix], compression
     return None
+
+
+def shown(name: str) -> str:
+    """A file name for people and for JSON: control characters and bytes that aren't UTF-8 are escaped."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in name)
 
 
 def _readable() -> str:

@@ -24,7 +24,7 @@ class Spool:
 
     def add(self, document: Document) -> None:
         """Append one document."""
-        text, where = document.text.encode(), document.where.encode(errors="surrogateescape")
+        text, where = document.text.encode(), document.where.encode()
         self._put(self._compressor.compress(_LENGTHS.pack(len(text), len(where)) + text + where))
 
     def finish(self) -> None:
@@ -38,7 +38,7 @@ class Spool:
             while head := stream.read(_LENGTHS.size):
                 text_bytes, where_bytes = _LENGTHS.unpack(head)
                 text, where = stream.read(text_bytes), stream.read(where_bytes)
-                yield Document(text.decode(), where.decode(errors="surrogateescape"))
+                yield Document(text.decode(), where.decode())
 
     def __enter__(self) -> "Spool":
         return self
@@ -46,6 +46,8 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None:
+            self._file.__exit__(kind)
         self._path.unlink(missing_ok=True)
 
     def _put(self, data: bytes) -> None:
