@@ -4,6 +4,7 @@ Source: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 an
 knows how to dequantise; its reader is not used, because a damaged length makes it loop without end.
 """
 
+import math
 import mmap
 import struct
 from dataclasses import dataclass
@@ -52,13 +53,17 @@ class StoredTensor:
 
     def read(self) -> Tensor:
         """The values, dequantised to float32."""
-        quants = _quants()
-        kind = quants.constants.GGMLQuantizationType(self.kind)
-        block, block_bytes = quants.constants.GGML_QUANT_SIZES[kind]
+        package = _package()
+        kind = package.constants.GGMLQuantizationType(self.kind)
+        block, block_bytes = package.constants.GGML_QUANT_SIZES[kind]
         rows = (*self.shape[:-1], self.shape[-1] // block * block_bytes)
-        count = int(np.prod(rows, dtype=np.int64))
-        raw = np.frombuffer(self.file.data, np.uint8, count, self.offset).reshape(rows)
-        return torch.from_numpy(np.array(quants.quants.dequantize(raw, kind), np.float32).reshape(self.shape))
+        raw = np.frombuffer(self.file.data, np.uint8, math.prod(rows), self.offset).reshape(rows)
+        try:
+            with np.errstate(all="ignore"):  # a damaged scale gives NaN, which `save_model` refuses
+                values = np.array(package.quants.dequantize(raw, kind), np.float32)
+        except NotImplementedError as error:
+            raise FolderError(str(error), where=str(self.file.path)) from None
+        return torch.from_numpy(values.reshape(self.shape))
 
 
 class GGUFFile:
@@ -110,8 +115,8 @@ class GGUFFile:
 
     @cached_property
     def _block_sizes(self) -> dict[int, tuple[int, int]]:
-        """Elements and bytes of a block of each type that the package can dequantise."""
-        return {int(kind): sizes for kind, sizes in _quants().constants.GGML_QUANT_SIZES.items()}
+        """Elements and bytes of a block of each type."""
+        return {int(kind): sizes for kind, sizes in _package().constants.GGML_QUANT_SIZES.items()}
 
     def _shape(self) -> tuple[int, ...]:
         dimensions = self._number("<I")
@@ -158,7 +163,7 @@ class GGUFFile:
         table[name] = value
 
 
-def _quants() -> Any:
+def _package() -> Any:
     try:
         import gguf
     except ImportError:
