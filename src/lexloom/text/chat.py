@@ -134,13 +134,13 @@ def _chatml(message: Message) -> list[Part]:
 def _llama3(message: Message) -> list[Part]:
     """https://github.com/meta-llama/llama3, ChatFormat in llama/tokenizer.py."""
     reply = message.role == "assistant"
-    header = [Control("<|start_header_id|>"), Text(message.role), Control("<|end_header_id|>")]
+    header: list[Part] = [Control("<|start_header_id|>"), Text(message.role), Control("<|end_header_id|>")]
     return [*header, *_said("\n\n", message.content.strip(), reply=reply), Control("<|eot_id|>", reply)]
 
 
 def _plain(message: Message) -> list[Part]:
     """Names and colons, for models without control tokens; here a text can pretend to be another turn."""
-    return _said(f"{message.role.capitalize()}: ", f"{message.content}\n", reply=message.role == "assistant")
+    return _said(f"{message.role.capitalize()}:", f" {message.content}\n", reply=message.role == "assistant")
 
 
 def _said(before: str, content: str, *, reply: bool) -> list[Part]:

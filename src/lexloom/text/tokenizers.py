@@ -6,6 +6,7 @@ code that asks for `tokenizer.id("<|im_end|>")` gets the control token.
 """
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -81,6 +82,7 @@ class Tokenizer:
         added = self._inner.get_added_tokens_decoder()
         special = {number for number, token in added.items() if token.special}
         self.special_ids = frozenset(special.union(self.names.values()))
+        self._ends_words_at_spaces = _ends_words_at_spaces(json.loads(data))
         self._spelled_out = self._find_reachable_special_tokens()
 
     def encode(self, text: str) -> list[int]:
@@ -90,13 +92,17 @@ class Tokenizer:
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of many texts, on all cores (the library's threads); the same ids as one by one.
 
-        Raises DataError for a text that is not Unicode (a lone surrogate).
+        Time is linear: long texts go to the library in slices, cut where words end (see `samples.slices`); an endless
+        word, for which the library takes more than linear time, is cut within. Raises DataError for a text that is not
+        Unicode (a lone surrogate).
         """
+        cut = [samples.slices(text) if self._ends_words_at_spaces else [text] for text in texts]
         try:
-            encodings = self._inner.encode_batch_fast(list(texts), add_special_tokens=False)
+            encodings = self._inner.encode_batch_fast(list(itertools.chain(*cut)), add_special_tokens=False)
         except TypeError:
             raise _not_unicode(texts) from None
-        return [self._without_special(encoding.ids) for encoding in encodings]
+        ids = (encoding.ids for encoding in encodings)
+        return [self._without_special(list(itertools.chain(*itertools.islice(ids, len(parts))))) for parts in cut]
 
     def encode_with_starts(self, text: str) -> tuple[list[int], list[int]]:
         """The ids of a text, and for each the character of the text where it begins (spaces passed over)."""
@@ -323,6 +329,15 @@ def _named_tokens(inner: tokenizers.Tokenizer, config: dict[str, Any], where: st
         names[name] = number
         inner.add_special_tokens([AddedToken(token, normalized=False, special=True)])
     return names
+
+
+def _ends_words_at_spaces(content: dict[str, Any]) -> bool:
+    """Whether a cut before a space can't change the ids; not so for SentencePiece's BPE, which knows no words."""
+    steps = content.get("pre_tokenizer") or {}
+    parts = steps.get("pretokenizers", [steps])
+    kinds = {part.get("type") for part in parts if part.get("use_regex", True)}
+    alone = not content["model"].get("merges", True)
+    return alone or not kinds.isdisjoint({"ByteLevel", "Split", "Metaspace", "BertPreTokenizer", "WhitespaceSplit"})
 
 
 def _not_unicode(texts: Sequence[str]) -> Exception:
