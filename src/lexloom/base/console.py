@@ -5,6 +5,7 @@ Everything for people goes to stderr, so that stdout carries results only.
 
 import contextlib
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -28,7 +29,7 @@ def say(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """The result of a command under `--json`, on stdout."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=os.fspath) + "\n")
 
 
 @contextlib.contextmanager

@@ -20,8 +20,6 @@ from lexloom.train.machine import machine_facts
 from lexloom.train.optim import Optimizer
 from lexloom.train.settings import TrainSettings
 
-DROPOUTS = ("dropout", "attention_dropout", "embedding_dropout")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
@@ -130,13 +128,12 @@ def _check_fit(recipe: Recipe, config: Any) -> None:
             where="train.context",
             fix="Raise model.context, or lower train.context.",
         )
-    dropping = [name for name in DROPOUTS if getattr(config, name, 0.0) > 0]
-    if recipe.train.replicas > 1 and dropping:
-        # Torch's generator is one for all threads, so which draws what would depend on their timing.
+    if recipe.train.replicas > 1 and getattr(config, "attention_dropout", 0.0) > 0:
+        # Torch draws it from one generator for all threads, so which thread draws what would depend on their timing.
         raise RecipeError(
-            f"replicas draw from one generator, so {dropping[0]} would not be reproducible",
+            "attention_dropout is not reproducible with more than one replica",
             where="train.replicas",
-            fix="Set replicas to 1, or dropout to 0.",
+            fix="Set replicas to 1, or model.attention_dropout to 0.",
         )
 
 

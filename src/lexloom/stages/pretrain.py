@@ -6,12 +6,13 @@ reports of train/loop.py: it writes the diary, measures, samples, saves, and sto
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lexloom.base import files
-from lexloom.base.console import Tick, progress, say, size
+from lexloom.base.console import Tick, console, progress, say, size
 from lexloom.base.errors import Interrupted, RunStopped
 from lexloom.base.recipe import to_toml
 from lexloom.models.folder import save_model
@@ -19,9 +20,11 @@ from lexloom.objectives import OBJECTIVES
 from lexloom.report.card import model_card
 from lexloom.report.read import read_run
 from lexloom.stages.building import Parts, check_prepared, gather
-from lexloom.stages.plan import describe, plan_of
-from lexloom.stages.prepare import LEDGER, QUALITY
+from lexloom.stages.plan import describe as describe_plan
+from lexloom.stages.plan import plan_of
+from lexloom.stages.prepare import LEDGER
 from lexloom.stages.recipe import Recipe
+from lexloom.stages.samples import write_sample
 from lexloom.text.tokenizers import Tokenizer
 from lexloom.train import checkpoint
 from lexloom.train.course import Course, plan_course
@@ -30,6 +33,7 @@ from lexloom.train.diary import Diary
 from lexloom.train.events import Events
 from lexloom.train.loop import Progress, StepReport, mean_loss, train
 from lexloom.train.optim import Optimizer
+from lexloom.train.parallel import agreed, joined_processes, wait_for_all
 from lexloom.train.plan import Plan, peak_rss_bytes
 from lexloom.train.signals import Received, caught_signals
 from lexloom.train.stopping import Best
@@ -62,27 +66,35 @@ def pretrain(
     *,
     allow_change: Sequence[str] = (),
     step: int | None = None,
-    sampler: Sampler | None = None,
+    sampler: Sampler = write_sample,
 ) -> Outcome:
     """Train until the budget is spent, or go on where `run` was interrupted.
 
     `step` resumes from that checkpoint and discards later ones; without it the newest that verifies is taken.
     `allow_change` names settings that may differ from those the run began with. `sampler` writes the samples.
+    Under torchrun all processes share the work and the first one writes; they must see the same folders.
     Raises Interrupted after a signal, once everything is saved; RunStopped if the guard or a full disk ended the run;
     FolderError if the run was made with other settings or is in use; RecipeError, DamagedError.
     """
     check_prepared(prepared)
-    with files.lock(run), caught_signals() as received:
-        files.sweep(run / CHECKPOINTS)
+    with joined_processes() as leader, files.lock(run) if leader else nullcontext(), caught_signals() as received:
+        console.quiet = not leader
         if (run / MODEL / files.MANIFEST).is_file() and step is None:
             say(f"{run} is already finished; its model is in {run / MODEL}")
             return Outcome(run / MODEL, _finished_steps(run), already_finished=True)
-        session = _open(recipe, prepared, run, allow_change, step)
+        session = _open(recipe, prepared, run, allow_change, step, leader=leader)
         try:
             _follow(session, received, sampler)
+            if leader:
+                _finish(session)
         finally:
             session.close()
-        return Outcome(_finish(session), session.progress.step, already_finished=False)
+        return Outcome(run / MODEL, session.progress.step, already_finished=False)
+
+
+def describe(outcome: Outcome) -> str:
+    """The outcome for people."""
+    return f"{outcome.steps:,} steps; the model is in {outcome.model}"
 
 
 @dataclass(kw_only=True)
@@ -95,7 +107,8 @@ class _Session:
     model: Any
     optimizer: Optimizer
     course: Course
-    diary: Diary
+    diary: Diary | None
+    """Only the leader of several processes writes."""
     events: Events | None
     progress: Progress
     best: Best
@@ -107,29 +120,34 @@ class _Session:
         return self.progress.step >= self.course.steps or self.best.is_over(self.course.settings.patience)
 
     def write(self, kind: str, **fields: Any) -> None:
-        line = self.diary.write(kind, self.progress.step, fields)
-        if self.events is not None:
-            self.events.write(line)
+        if self.diary is not None:
+            line = self.diary.write(kind, self.progress.step, fields)
+            if self.events is not None:
+                self.events.write(line)
 
     def close(self) -> None:
-        self.diary.close()
-        if self.events is not None:
-            self.events.close()
+        for writer in (self.diary, self.events):
+            if writer is not None:
+                writer.close()
 
 
-def _open(recipe: Recipe, prepared: Path, run: Path, allow_change: Sequence[str], step: int | None) -> _Session:
+def _open(
+    recipe: Recipe, prepared: Path, run: Path, allow_change: Sequence[str], step: int | None, *, leader: bool
+) -> _Session:
+    if leader:
+        files.sweep(run / CHECKPOINTS)
     parts = gather(recipe, prepared)
     chosen = checkpoint.choose(run / CHECKPOINTS, say, step=step)
-    if chosen is not None:
-        for difference in checkpoint.check_unchanged(chosen, parts.made_with, allow=allow_change):
-            say(f"Changed since the checkpoint, so the run is no longer exactly the one it was: {difference}")
-    plan = _planned(parts, prepared, run, fresh=chosen is None)
+    changed = [] if chosen is None else checkpoint.check_unchanged(chosen, parts.made_with, allow=allow_change)
+    for difference in changed:
+        say(f"Changed since the checkpoint, so the run is no longer exactly the one it was: {difference}")
+    plan = _planned(parts, prepared, run, anew=chosen is None or bool(changed), leader=leader)
     model, optimizer = parts.build()
     state = {} if chosen is None else checkpoint.load_checkpoint(chosen, model, optimizer)
-    if step is not None:
+    wait_for_all()
+    if leader and step is not None:
         _discard_after(run, step)
-    steps_done = Progress(**state.get("progress", {}))
-    settings = recipe.train
+    start = Progress(**state.get("progress", {}))
     return _Session(
         parts=parts,
         run=run,
@@ -137,45 +155,54 @@ def _open(recipe: Recipe, prepared: Path, run: Path, allow_change: Sequence[str]
         model=model,
         optimizer=optimizer,
         course=plan_course(
-            OBJECTIVES[recipe.objective], parts.windows, settings, seconds_per_step=plan.seconds_per_step
+            OBJECTIVES[recipe.objective], parts.windows, recipe.train, seconds_per_step=plan.seconds_per_step
         ),
-        diary=Diary(run / METRICS, state.get("metrics_bytes", 0), say),
-        events=Events(run, steps_done.step + 1) if settings.tensorboard else None,
-        progress=steps_done,
+        diary=Diary(run / METRICS, state.get("metrics_bytes", 0), say) if leader else None,
+        events=Events(run, start.step + 1) if leader and recipe.train.tensorboard else None,
+        progress=start,
         best=Best(**state.get("best", {})),
-        saved_step=None if chosen is None else steps_done.step,
+        saved_step=None if chosen is None else start.step,
     )
 
 
-def _planned(parts: Parts, prepared: Path, run: Path, *, fresh: bool) -> Plan:
+def _planned(parts: Parts, prepared: Path, run: Path, *, anew: bool, leader: bool) -> Plan:
     """The plan that the run began with: a budget in minutes must mean the same number of steps after a resume."""
-    if not fresh and (run / PLAN).is_file():
-        return Plan(**files.read_json(run / PLAN))
-    plan = plan_of(parts)
-    say(describe(plan))
-    _warn_of_space(run, plan)
+    if anew or not (run / PLAN).is_file():
+        plan = plan_of(parts)
+        if leader:
+            _begin(parts, prepared, run, plan)
+        wait_for_all()
+    return Plan(**files.read_json(run / PLAN))
+
+
+def _begin(parts: Parts, prepared: Path, run: Path, plan: Plan) -> None:
+    """Show the plan and write what stays the same during the run."""
+    say(describe_plan(plan))
+    free = files.free_bytes(run)
+    if free < plan.disk_bytes:
+        say(f"Warning: {size(free)} are free, the run will need {size(plan.disk_bytes)}")
     files.write_file(run / RECIPE, to_toml(parts.recipe))
-    for note in (LEDGER, QUALITY):
-        if (prepared / note).is_file():
-            files.write_file(run / note, (prepared / note).read_bytes())
+    if (prepared / LEDGER).is_file():
+        files.write_file(run / LEDGER, (prepared / LEDGER).read_bytes())
     files.write_json(run / PLAN, dataclasses.asdict(plan))
-    return plan
 
 
-def _follow(session: _Session, received: Received, sampler: Sampler | None) -> None:
+def _follow(session: _Session, received: Received, sampler: Sampler) -> None:
     """Consume the loop's reports until the run is over."""
     if session.progress.step:
         say(f"Resumed after step {session.progress.step} of {session.course.steps}")
+    if session.is_over:
+        return
     with progress("pretrain", session.course.steps) as tick:
-        if not session.is_over:
-            for report in train(session.model, session.course, session.optimizer, session.progress):
-                session.progress = report.progress
-                _note(session, report, tick)
-                _after_step(session, sampler, leaving=received.number is not None)
-                if received.number is not None:
-                    _leave(session, received.number)
-                if session.is_over:
-                    break
+        for report in train(session.model, session.course, session.optimizer, session.progress):
+            session.progress = report.progress
+            _note(session, report, tick)
+            signal_number = agreed(received.number)
+            _after_step(session, sampler, leaving=signal_number != 0)
+            if session.is_over:
+                break
+            if signal_number:
+                _leave(session, signal_number)
 
 
 def _note(session: _Session, report: StepReport, tick: Tick) -> None:
@@ -201,17 +228,17 @@ def _note(session: _Session, report: StepReport, tick: Tick) -> None:
     tick(report.progress.step, note)
 
 
-def _after_step(session: _Session, sampler: Sampler | None, *, leaving: bool) -> None:
+def _after_step(session: _Session, sampler: Sampler, *, leaving: bool) -> None:
     """Measure, sample and save where the step is due for it."""
     settings, step = session.course.settings, session.progress.step
     last = step == session.course.steps
     if step % settings.evaluate_every == 0 or last:
         _evaluate(session)
-    if sampler is not None and settings.sample_every is not None and (step % settings.sample_every == 0 or last):
+    if settings.sample_every is not None and (step % settings.sample_every == 0 or last):
         _sample(session, sampler)
     best = settings.patience is not None and session.best.step == step
-    if step % settings.checkpoint_every == 0 or best or session.is_over or leaving:
-        _save(session, must=session.is_over or leaving)
+    if session.diary is not None and (step % settings.checkpoint_every == 0 or best or session.is_over or leaving):
+        _save(session, session.diary, must=session.is_over or leaving)
 
 
 def _evaluate(session: _Session) -> None:
@@ -231,14 +258,14 @@ def _sample(session: _Session, sampler: Sampler) -> None:
         session.write("sample", prompt=prompt, text=text)
 
 
-def _save(session: _Session, *, must: bool) -> None:
+def _save(session: _Session, diary: Diary, *, must: bool) -> None:
     """Write a checkpoint, then prune. A disk that fails doesn't end the run unless it `must` be saved now."""
     settings, step, folder = session.course.settings, session.progress.step, session.run / CHECKPOINTS
     try:
         state = {
             "progress": dataclasses.asdict(session.progress),
             "best": dataclasses.asdict(session.best) if session.best.step is not None else {},
-            "metrics_bytes": session.diary.sync(),
+            "metrics_bytes": diary.sync(),
         }
         checkpoint.write_checkpoint(
             folder, step, session.model, session.optimizer, state=state, made_with=session.parts.made_with
@@ -271,9 +298,9 @@ def _leave(session: _Session, signal_number: int) -> None:
     )
 
 
-def _finish(session: _Session) -> Path:
+def _finish(session: _Session) -> None:
     """Write the model folder from the last weights, or the best ones where patience is set."""
-    settings, target = session.course.settings, session.run / MODEL
+    settings = session.course.settings
     best = session.best.step
     if settings.patience is not None and best is not None and best != session.progress.step:
         checkpoint.load_weights(checkpoint.folder_of(session.run / CHECKPOINTS, best), session.model)
@@ -283,7 +310,7 @@ def _finish(session: _Session) -> Path:
     measured = {"memory_bytes": peak_rss_bytes(), "steps": session.progress.step, "tokens": session.progress.tokens}
     files.write_json(session.run / MEASURED, measured)
     save_model(
-        target,
+        session.run / MODEL,
         session.model,
         parts.tokenizer,
         provenance=_provenance(session),
@@ -291,8 +318,6 @@ def _finish(session: _Session) -> Path:
         card=model_card(read, family=parts.recipe.model.family, parameters=session.plan.parameters),
         replace=True,
     )
-    say(f"The model is in {target}")
-    return target
 
 
 def _provenance(session: _Session) -> dict[str, Any]:
@@ -317,9 +342,3 @@ def _discard_after(run: Path, step: int) -> None:
     for later in checkpoint.complete_steps(run / CHECKPOINTS):
         if later > step:
             files.discard(checkpoint.folder_of(run / CHECKPOINTS, later))
-
-
-def _warn_of_space(run: Path, plan: Plan) -> None:
-    free = files.free_bytes(run)
-    if free < plan.disk_bytes:
-        say(f"Warning: {size(free)} are free, the run will need {size(plan.disk_bytes)}")

@@ -4,7 +4,9 @@ Sums stay sums until the loop divides them once by the number of all targets, so
 Each thread or process takes every n-th micro-batch; for a given n the result is the same bits every time.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -37,6 +39,37 @@ def replica_pool(replicas: int, threads: int) -> ThreadPoolExecutor | None:
     if replicas == 1:
         return None
     return ThreadPoolExecutor(replicas, "replica", torch.set_num_threads, (max(1, threads // replicas),))
+
+
+@contextlib.contextmanager
+def joined_processes() -> Iterator[bool]:
+    """Under torchrun, join the other processes until the block ends; yields whether this one is the leader.
+
+    The leader alone writes files. Without torchrun there is one process, and it leads.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield True
+        return
+    torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield torch.distributed.get_rank() == 0
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def wait_for_all() -> None:
+    """Until every process is here."""
+    if rank_and_size()[1] > 1:
+        torch.distributed.barrier()
+
+
+def agreed(number: int) -> int:
+    """The largest of the processes' numbers, the same in each."""
+    if rank_and_size()[1] == 1:
+        return number
+    largest = torch.tensor([number])
+    torch.distributed.all_reduce(largest, op=torch.distributed.ReduceOp.MAX)
+    return int(largest)
 
 
 def rank_and_size() -> tuple[int, int]:

@@ -12,9 +12,9 @@ CAUGHT = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass
 class Received:
-    """The number of the signal that came, or None."""
+    """The number of the signal that came, 0 if none has."""
 
-    number: int | None = None
+    number: int = 0
 
 
 @contextlib.contextmanager

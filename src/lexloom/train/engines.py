@@ -1,0 +1,34 @@
+"""Which engine multiplies the matrices, and in how many replicas: a rule, so that the same recipe gives the same bits.
+
+Torch's products go through MKL, which is tuned for Intel; on other processors the OpenBLAS inside numpy is faster, if
+each of its callers has one thread of its own. `lexloom doctor` measures both; docs/LOG.md has the figures behind this.
+"""
+
+import torch
+from threadpoolctl import threadpool_limits
+
+from lexloom.nn.linear import use_engine
+from lexloom.train.machine import is_intel
+from lexloom.train.settings import TrainSettings
+
+
+def resolve(settings: TrainSettings, threads: int) -> TrainSettings:
+    """The settings with `engine`, `replicas` and `threads` decided: one replica for each thread, as far as the batch
+    has rows for them, and one for a GPU.
+    """
+    on_gpu = torch.cuda.is_available()
+    engine, replicas = settings.engine, settings.replicas
+    if engine == "auto":
+        engine = "torch" if on_gpu or is_intel() else "numpy"
+    if replicas is None:
+        replicas = 1 if on_gpu else min(threads, settings.batch_windows)
+    return settings.model_copy(update={"engine": engine, "replicas": replicas, "threads": threads})
+
+
+def use(settings: TrainSettings) -> None:
+    """Let this process compute as the resolved settings say."""
+    assert settings.threads is not None, "settings are resolved before they are used"
+    assert settings.replicas is not None, "settings are resolved before they are used"
+    torch.set_num_threads(settings.threads)
+    threadpool_limits(max(1, settings.threads // settings.replicas), user_api="blas")
+    use_engine(settings.engine)
