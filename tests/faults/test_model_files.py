@@ -399,7 +399,20 @@ def test_changed_weights_are_noticed_even_without_the_manifest(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "golden", [7, [{}], [{"ids": [99], "log_probs": []}], [{"ids": [1] * 17, "log_probs": [0.0] * 16}], [{"ids": [1]}]]
+    "golden",
+    [
+        None,
+        7,
+        {},
+        {"ids": [], "log_probs": []},
+        {"ids": [[11]], "log_probs": [[]]},
+        {"ids": [[-1]], "log_probs": [[]]},
+        {"ids": [[1] * 17], "log_probs": [[0.0] * 16]},
+        {"ids": [[1, 2], [1]], "log_probs": [[0.0], []]},
+        {"ids": [[1]] * 10**5, "log_probs": [[]] * 10**5},
+        {"ids": [[1, 2]], "log_probs": [["0"]]},
+        {"ids": [5], "log_probs": [5]},
+    ],
 )
 def test_malformed_golden_inputs_are_refused(folder, golden):
     write_json(folder / "lexloom.json", {"format": 1, "golden": golden})

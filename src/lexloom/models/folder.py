@@ -98,8 +98,8 @@ def load_model(path: Path, *, verify: bool = True) -> ModelFolder:
     model.eval()
     facts = _read_facts(path)
     tokenizer = _read_tokenizer(path, config.vocab_size, facts)
-    if verify:
-        check_golden(model, facts.get("golden", []), where=str(path / FACTS))
+    if verify and facts:
+        check_golden(model, facts.get("golden"), where=str(path / FACTS))
     return ModelFolder(model, tokenizer, family, facts, _read_object(path, "generation_config.json", required=False))
 
 
