@@ -24,7 +24,7 @@ from lexloom.report.sections import environment_rows, evaluation_table, plan_row
 REPORT = "report.html"
 MOMENTS_SHOWN = 8
 SKIPPED_SHOWN = 10
-EXAMPLES_SHOWN = 3
+EXAMPLES_SHOWN = 2
 SAMPLE_CHARACTERS = 1200
 READ = ("read", "documents")
 
@@ -78,7 +78,7 @@ def _ledger_row(row: Row, whole: int) -> Row:
         "share": f"{share:.1%}",
         "percent": f"{100 * min(share, 1):.2f}",
         "characters": count(row["characters"]) if row["characters"] else "",
-        "examples": ", ".join(row["examples"][:EXAMPLES_SHOWN]),
+        "examples": ", ".join(example.rsplit("/", 1)[-1] for example in row["examples"][:EXAMPLES_SHOWN]),
     }
 
 
@@ -157,6 +157,7 @@ def _curve(run: Run) -> Row | None:
         "wide": Markup(plots.learning_curve(run, "wide", plots.WIDE_IN)),
         "narrow": Markup(plots.learning_curve(run, "narrow", plots.NARROW_IN)),
         "bits": run.bits_per_nat is not None,
+        "smoothed": plots.is_smoothed(run.metrics.steps["loss"]),
         "validated": bool(run.metrics.validations),
         "troubled": len(plots.troubled_steps(run)),
         "description": _curve_description(run),

@@ -122,16 +122,20 @@ def smooth(y: Column, span: int) -> Column:
     return np.asarray((total[ends] - total[starts]) / (ends - starts))
 
 
+def is_smoothed(y: Column) -> bool:
+    """Whether there are enough values for a running mean that says more than they do."""
+    return int(finite(y).sum()) >= 2 * SMOOTH_OVER
+
+
 def _draw_training(axes: Axes, steps: Column, losses: Column) -> None:
-    """Every step faint, the running mean on top; the mean of a few steps would hide them, so they stand alone."""
+    """Every step faint, the running mean on top; a few steps stand alone."""
     known = finite(losses)
     steps, losses = steps[known], losses[known]
-    span = steps.size // SMOOTH_OVER
-    if span < 2:
+    if not is_smoothed(losses):
         axes.plot(steps, losses, color=TRAIN, linewidth=1.4, marker="o" if steps.size == 1 else None, markersize=4)
         return
     axes.plot(*thin(steps, losses), color=TRAIN, linewidth=0.6, alpha=0.3)
-    axes.plot(*thin(steps, smooth(losses, span)), color=TRAIN, linewidth=1.5)
+    axes.plot(*thin(steps, smooth(losses, losses.size // SMOOTH_OVER)), color=TRAIN, linewidth=1.5)
 
 
 def _draw_validation(axes: Axes, run: Run) -> None:
@@ -144,7 +148,7 @@ def _draw_validation(axes: Axes, run: Run) -> None:
     best = int(np.argmin(y))
     axes.plot(x[best], y[best], "o", markersize=8, markerfacecolor="none", markeredgecolor=VALIDATION)
     axes.annotate(
-        f"{y[best]:.3f}", (x[best], y[best]), (0, 9), textcoords="offset points", color=VALIDATION, ha="center"
+        f"{y[best]:.3f}", (x[best], y[best]), (0, 9), textcoords="offset points", color=VALIDATION, ha="right"
     )
 
 

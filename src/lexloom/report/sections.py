@@ -45,6 +45,7 @@ def evaluation_table(run: Run) -> Row | None:
     resampled = run.evaluation.get("resampled", "documents")
     return {
         "rows": rows,
+        "leaked": count(run.results["leaked_documents"]) if run.results.get("leaked_documents") else "",
         "interval": "95 % interval",
         "caption": (
             f"The final model on {documents} held-out documents; intervals by bootstrap over {resampled}",

@@ -133,6 +133,12 @@ def test_non_finite_and_skipped_steps_are_marked_not_hidden(make_run):
     assert "the gradient is not finite" in page.text
 
 
+def test_leaked_documents_are_told(make_run):
+    model = {"bits_per_byte": {"value": 1.9, "low": None, "high": None}, "documents": 12}
+    run = make_run([step_line(1)], results={"models": [model], "leaked_documents": 3})
+    assert "3 validation documents also stand in the training part" in Page(write_report(run).read_text()).text
+
+
 def test_plan_and_outcome_stand_side_by_side(make_run):
     plan = {"steps": 4, "tokens": 8192, "seconds": 2.0, "tokens_per_s": 4096.0}
     run = read_run(make_run([step_line(step) for step in (1, 2, 3, 4)], plan=plan))
