@@ -143,7 +143,8 @@ def test_a_lone_surrogate_is_refused_with_its_place(tokenizer):
 TRAIN = """
 import sys
 from lexloom.text.tokenizers import TokenizerSettings, train_tokenizer
-texts = ["".join(chr(97 + (n * n + k) % 7) for k in range(n % 9 + 1)) + " " + chr(0x4e00 + n * n % 50) * 3 for n in range(3000)]
+words = ["".join(chr(97 + (n * n + k) % 7) for k in range(n % 9 + 1)) for n in range(3000)]
+texts = [word + " " + chr(0x4e00 + n * n % 50) * 3 for n, word in enumerate(words)]
 for kind in sys.argv[1:]:
     print(train_tokenizer(iter(texts), TokenizerSettings(kind=kind, vocab_size=420)).sha256)
 """
@@ -218,6 +219,6 @@ def test_time_is_linear_in_the_text(tokenizer, nasty):
         return time.process_time() - started
 
     def is_linear():
-        return min(seconds(1 << 18) for _ in range(3)) < 6 * min(seconds(1 << 16) for _ in range(3))
+        return min(seconds(1 << 18) for _ in range(2)) < 6 * min(seconds(1 << 16) for _ in range(2))
 
-    assert any(is_linear() for _ in range(4))
+    assert any(is_linear() for _ in range(6))

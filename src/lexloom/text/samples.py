@@ -24,7 +24,8 @@ def sample_evenly(texts: Iterable[str], limit_bytes: int) -> list[str]:
     """At most `limit_bytes` of UTF-8, drawn evenly over all texts, in their order; all of them if they fit.
 
     Texts are cut into slices (see `slices`), and those with the smallest hashes stay. So one pass over any corpus is
-    enough, memory is bounded by `limit_bytes`, and the same texts give the same sample. Raises DataError for a text that is not Unicode.
+    enough, memory is bounded by `limit_bytes`, and the same texts give the same sample. Raises DataError for a text
+    that is not Unicode.
     """
     kept: list[tuple[int, int, str, int]] = []
     total_bytes = 0

@@ -208,10 +208,16 @@ def bert_wordpiece(vocab: dict[str, int], *, lowercase: bool) -> tokenizers.Toke
     inner = tokenizers.Tokenizer(models.WordPiece(vocab=vocab, unk_token="[UNK]", max_input_chars_per_word=100))
     inner.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    inner.decoder = decoders.WordPiece(cleanup=False)
+    no_space = decoders.Replace(Regex(_BETWEEN_CHINESE), "")
+    inner.decoder = decoders.Sequence([decoders.WordPiece(), decoders.Fuse(), no_space])
     inner.post_processor = processors.BertProcessing(("[SEP]", vocab["[SEP]"]), ("[CLS]", vocab["[CLS]"]))
     return inner
 
+
+# BERT's decoder puts a space before every word, and so before every Chinese character: the spaces that Chinese doesn't
+# write are taken out again, those beside its punctuation too.
+_MARKS = r"\x{3000}-\x{303F}\x{FF00}-\x{FFEF}"
+_BETWEEN_CHINESE = rf"(?<=\p{{Han}}) (?=\p{{Han}})| (?=[{_MARKS}])|(?<=[{_MARKS}]) "
 
 _GPT2_WORDS = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
 

@@ -30,7 +30,7 @@ def prepare(path, documents, *, vocab_size=100, shard_tokens=7, sha256="aa"):
 def test_what_is_written_is_read_back_across_shards(tmp_path_factory, documents, shard_tokens, data):
     folder = prepare(tmp_path_factory.mktemp("prepared") / "p", documents, shard_tokens=shard_tokens)
     shards = open_split(folder, "train")
-    flat = [id for ids in documents for id in ids]
+    flat = [token for ids in documents for token in ids]
     assert shards.total_tokens == len(flat)
     start = data.draw(st.integers(0, len(flat)))
     stop = data.draw(st.integers(start, len(flat)))

@@ -18,7 +18,7 @@ def tokenizers():
 
 def pieces_of(tokenizer, ids):
     stream = TextStream(tokenizer)
-    return [*(stream.push(id) for id in ids), stream.flush()]
+    return [*(stream.push(token) for token in ids), stream.flush()]
 
 
 @pytest.mark.parametrize("kind", KINDS)
