@@ -1,0 +1,84 @@
+"""One table over all objectives (reliability T10): a newcomer is tested before it writes a test."""
+
+import numpy as np
+import pytest
+import torch
+from fakes import FakeDecoder, FakeWindows
+
+from lexloom.base.rng import generator
+from lexloom.objectives import OBJECTIVES
+
+EMPTY = 3
+SPLITS = {"1 × 32": [32], "4 × 8": [8] * 4, "32 × 1": [1] * 32, "uneven": [5, 1, 20, 6]}
+
+every_objective = pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
+
+
+def rows(indices):
+    return lambda row: generator("test", indices[row])
+
+
+def tensors(batch):
+    return {"ids": batch.ids_BL, "targets": batch.targets_BL}
+
+
+@every_objective
+def test_same_rows_same_seed_same_batch(objective):
+    windows, indices = FakeWindows(), [4, 0, 7]
+    one, two = (objective.make_batch(windows, indices, rows(indices)) for _ in range(2))
+    assert one.count == two.count > 0
+    assert all(torch.equal(one_tensor, tensors(two)[name]) for name, one_tensor in tensors(one).items())
+
+
+@every_objective
+def test_a_row_does_not_depend_on_its_neighbours(objective):
+    windows, indices = FakeWindows(), [4, 0, 7]
+    together = objective.make_batch(windows, indices, rows(indices))
+    alone = [objective.make_batch(windows, [index], rows([index])) for index in indices]
+    assert together.count == sum(batch.count for batch in alone)
+    for name, tensor in tensors(together).items():
+        assert torch.equal(tensor, torch.cat([tensors(batch)[name] for batch in alone]))
+
+
+@every_objective
+@pytest.mark.parametrize("split", SPLITS.values(), ids=SPLITS)
+def test_any_split_of_a_batch_gives_the_same_gradient(objective, split):
+    windows = FakeWindows(count=32, empty=EMPTY)
+    model = FakeDecoder().double()
+    expected = gradient(objective, model, windows, [list(range(32))])
+    ends = np.cumsum(split)
+    parts = [list(range(end - size, end)) for size, end in zip(split, ends, strict=True)]
+    found = gradient(objective, model, windows, parts)
+    assert max(float((a - b).abs().max()) for a, b in zip(found, expected, strict=True)) < 1e-10
+
+
+@every_objective
+def test_a_batch_without_targets_counts_nothing_and_stays_finite(objective):
+    model, windows = FakeDecoder(), FakeWindows(empty=EMPTY)
+    loss = objective.loss(model, objective.make_batch(windows, [EMPTY, EMPTY], rows([EMPTY, EMPTY])))
+    assert (loss.count, float(loss.sum.detach())) == (0, 0.0)
+    gradients = torch.autograd.grad(loss.sum, list(model.parameters()), materialize_grads=True)
+    assert all(torch.equal(gradient, torch.zeros_like(gradient)) for gradient in gradients)
+
+
+@every_objective
+def test_the_loss_is_the_cross_entropy_of_the_targets(objective):
+    model, windows, indices = FakeDecoder().double(), FakeWindows(empty=EMPTY), [1, EMPTY, 2]
+    batch = objective.make_batch(windows, indices, rows(indices))
+    loss = objective.loss(model, batch)
+    scores_TV = model(batch.ids_BL).flatten(0, 1)
+    expected = torch.nn.functional.cross_entropy(scores_TV, batch.targets_BL.flatten(), reduction="sum")
+    torch.testing.assert_close(loss.sum, expected)
+    assert loss.count == int((batch.targets_BL != -100).sum())
+
+
+def gradient(objective, model, windows, parts):
+    """The mean gradient over all parts, from sums and counts."""
+    parameters = list(model.parameters())
+    totals, count = [torch.zeros_like(parameter) for parameter in parameters], 0
+    for indices in parts:
+        loss = objective.loss(model, objective.make_batch(windows, indices, rows(indices)))
+        for total, part in zip(totals, torch.autograd.grad(loss.sum, parameters), strict=True):
+            total += part
+        count += loss.count
+    return [total / count for total in totals]
