@@ -30,7 +30,7 @@ def seed_dropout(*name: int | str) -> None:
 class Dropout(nn.Module):
     """In training, set a share of the values to zero and scale the others up by 1 / (1 − share).
 
-    Source: Srivastava et al. 2014, JMLR 15. `seed_dropout` must have been called in this thread.
+    Source: Srivastava et al. 2014, JMLR 15. Call `seed_dropout` to name the masks.
     """
 
     def __init__(self, share: float) -> None:
@@ -47,6 +47,8 @@ class Dropout(nn.Module):
 
 
 def _kept(shape: torch.Size, share: float) -> Tensor:
+    if not hasattr(_threads, "generator"):
+        seed_dropout("unnamed")
     bits = _threads.generator.integers(0, LEVELS, shape.numel(), dtype=np.uint16)
     return torch.from_numpy(bits >= round(share * LEVELS)).view(shape)
 

@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from lexloom.base.errors import FolderError, RecipeError, UserError
-from lexloom.base.parallel import available_cores
 from lexloom.base.recipe import choose, nearest
 from lexloom.data.batches import LEAST_TOKENS, Windows
 from lexloom.data.shards import TokenShards, open_split
@@ -16,6 +13,7 @@ from lexloom.models import FAMILIES, Family, new_model
 from lexloom.objectives import OBJECTIVES
 from lexloom.stages.recipe import ModelSettings, Recipe
 from lexloom.text.tokenizers import Tokenizer, load_tokenizer
+from lexloom.train import engines
 from lexloom.train.machine import machine_facts
 from lexloom.train.optim import Optimizer
 from lexloom.train.settings import TrainSettings
@@ -44,12 +42,13 @@ class Parts:
 
 
 def gather(recipe: Recipe, prepared: Path) -> Parts:
-    """Open the data and check that everything fits together; sets torch's threads.
+    """Open the data and check that everything fits together; decides engine, replicas and threads.
 
     Raises RecipeError for settings that can't work, FolderError or DamagedError for a folder that can't be used.
     """
-    settings = recipe.train
-    torch.set_num_threads(available_cores() if settings.threads is None else settings.threads)
+    settings = engines.resolve(recipe.train)
+    engines.use(settings)
+    recipe = recipe.model_copy(update={"train": settings})
     choose(OBJECTIVES, recipe.objective, field="objective")
     tokenizer = load_tokenizer(prepared)
     train = open_split(prepared, "train", tokenizer_sha256=tokenizer.sha256)
@@ -127,13 +126,6 @@ def _check_fit(recipe: Recipe, config: Any) -> None:
             f"{recipe.train.context} tokens are more than the model's context of {config.context}",
             where="train.context",
             fix="Raise model.context, or lower train.context.",
-        )
-    if recipe.train.replicas > 1 and getattr(config, "attention_dropout", 0.0) > 0:
-        # Torch draws it from one generator for all threads, so which thread draws what would depend on their timing.
-        raise RecipeError(
-            "attention_dropout is not reproducible with more than one replica",
-            where="train.replicas",
-            fix="Set replicas to 1, or model.attention_dropout to 0.",
         )
 
 

@@ -16,6 +16,7 @@ from lexloom.base.console import Tick, console, progress, say, size
 from lexloom.base.errors import Interrupted, RunStopped
 from lexloom.base.recipe import to_toml
 from lexloom.models.folder import save_model
+from lexloom.nn.linear import use_engine
 from lexloom.objectives import OBJECTIVES
 from lexloom.report.card import model_card
 from lexloom.report.read import read_run
@@ -155,7 +156,7 @@ def _open(
         model=model,
         optimizer=optimizer,
         course=plan_course(
-            OBJECTIVES[recipe.objective], parts.windows, recipe.train, seconds_per_step=plan.seconds_per_step
+            OBJECTIVES[recipe.objective], parts.windows, parts.recipe.train, seconds_per_step=plan.seconds_per_step
         ),
         diary=Diary(run / METRICS, state.get("metrics_bytes", 0), say) if leader else None,
         events=Events(run, start.step + 1) if leader and recipe.train.tensorboard else None,
@@ -306,6 +307,7 @@ def _finish(session: _Session) -> None:
         checkpoint.load_weights(checkpoint.folder_of(session.run / CHECKPOINTS, best), session.model)
         say(f"The model has the weights of step {best}, the best on the validation split")
     session.model.eval()
+    use_engine("torch")  # the golden outputs in the folder are those of whoever loads it
     parts, read = session.parts, read_run(session.run)
     measured = {"memory_bytes": peak_rss_bytes(), "steps": session.progress.step, "tokens": session.progress.tokens}
     files.write_json(session.run / MEASURED, measured)

@@ -13,6 +13,7 @@ from lexloom.data.batches import Windows
 from lexloom.data.order import shuffled_many
 from lexloom.nn.dropout import seed_dropout
 from lexloom.objectives.contract import Batch, Loss, Objective
+from lexloom.train.parallel import rank_and_size
 from lexloom.train.settings import TrainSettings
 
 
@@ -47,12 +48,17 @@ class Course:
         return len(self.positions(step)) * self.settings.context
 
     def losses(self, model: nn.Module, step: int) -> list[Callable[[], Loss]]:
-        """One function per micro-batch of the step; each makes its batch and its loss when called."""
-        positions, chosen, rows = self.positions(step), self.chosen(step), self.settings.micro_batch
-        return [
-            partial(self._loss, model, positions[start : start + rows], chosen[start : start + rows])
-            for start in range(0, len(positions), rows)
-        ]
+        """One function per micro-batch of the step; each makes its batch and its loss when called.
+
+        The micro-batches are as even as can be, so that all replicas and processes have the same to do.
+        """
+        positions, chosen = self.positions(step), self.chosen(step)
+        return [partial(self._loss, model, positions[rows], chosen[rows]) for rows in self._portions(len(positions))]
+
+    def _portions(self, rows: int) -> list[slice]:
+        workers = self.settings.worker_threads * rank_and_size()[1]
+        count = min(rows, workers * math.ceil(rows / (workers * self.settings.micro_batch)))
+        return [slice(rows * place // count, rows * (place + 1) // count) for place in range(count)]
 
     def _loss(self, model: nn.Module, positions: range, chosen: list[int]) -> Loss:
         def rng(row: int) -> np.random.Generator:

@@ -4,20 +4,31 @@ Torch's products go through MKL, which is tuned for Intel; on other processors t
 each of its callers has one thread of its own. `lexloom doctor` measures both; docs/LOG.md has the figures behind this.
 """
 
+import contextlib
+import ctypes
+
 import torch
 from threadpoolctl import threadpool_limits
 
+from lexloom.base.parallel import available_cores
 from lexloom.nn.linear import use_engine
 from lexloom.train.machine import is_intel
 from lexloom.train.settings import TrainSettings
 
+# mallopt(3)
+M_TRIM_THRESHOLD = -1
+M_MMAP_THRESHOLD = -3
+LARGEST_KEPT_BYTES = 2**31 - 1
 
-def resolve(settings: TrainSettings, threads: int) -> TrainSettings:
+
+def resolve(settings: TrainSettings) -> TrainSettings:
     """The settings with `engine`, `replicas` and `threads` decided: one replica for each thread, as far as the batch
     has rows for them, and one for a GPU.
     """
     on_gpu = torch.cuda.is_available()
-    engine, replicas = settings.engine, settings.replicas
+    engine, replicas, threads = settings.engine, settings.replicas, settings.threads
+    if threads is None:
+        threads = available_cores()
     if engine == "auto":
         engine = "torch" if on_gpu or is_intel() else "numpy"
     if replicas is None:
@@ -28,7 +39,15 @@ def resolve(settings: TrainSettings, threads: int) -> TrainSettings:
 def use(settings: TrainSettings) -> None:
     """Let this process compute as the resolved settings say."""
     assert settings.threads is not None, "settings are resolved before they are used"
-    assert settings.replicas is not None, "settings are resolved before they are used"
     torch.set_num_threads(settings.threads)
-    threadpool_limits(max(1, settings.threads // settings.replicas), user_api="blas")
+    threadpool_limits(max(1, settings.threads // settings.worker_threads), user_api="blas")
     use_engine(settings.engine)
+    _keep_memory()
+
+
+def _keep_memory() -> None:
+    """Let glibc keep what is freed: without this every large tensor of every step is mapped and cleared anew."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library: no such settings, only less speed
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT_BYTES)
+        libc.mallopt(M_TRIM_THRESHOLD, LARGEST_KEPT_BYTES)

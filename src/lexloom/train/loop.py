@@ -59,7 +59,7 @@ def train(
     """
     settings = course.settings
     progress = Progress() if progress is None else progress
-    pool = parallel.replica_pool(settings.replicas, torch.get_num_threads())
+    pool = parallel.replica_pool(settings.worker_threads, torch.get_num_threads())
     while progress.step < course.steps:
         started = time.monotonic()
         model.train()

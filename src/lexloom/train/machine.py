@@ -19,6 +19,11 @@ def machine_facts() -> dict[str, Any]:
     }
 
 
+def is_intel() -> bool:
+    """Whether this is a processor that Intel's libraries are tuned for."""
+    return "intel" in processor().lower()
+
+
 def processor() -> str:
     """The processor's name as Linux lists it, elsewhere as Python knows it."""
     listed = Path("/proc/cpuinfo")

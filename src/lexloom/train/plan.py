@@ -56,8 +56,8 @@ def measure_plan(model: nn.Module, optimizer: Optimizer, course: Course) -> Plan
     settings = course.settings
     before_bytes = peak_rss_bytes()
     everything = course.losses(model, 0)
-    losses = everything[: settings.replicas]
-    pool = parallel.replica_pool(settings.replicas, torch.get_num_threads())
+    losses = everything[: settings.worker_threads]
+    pool = parallel.replica_pool(settings.worker_threads, torch.get_num_threads())
     parameters = list(model.parameters())
     model.train()
     gradient = parallel.gradient_of(losses, parameters, pool)

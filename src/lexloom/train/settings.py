@@ -77,8 +77,11 @@ class TrainSettings(Settings):
     """Names every random choice: weights, order, dropout."""
     threads: int | None = Field(default=None, gt=0)
     """Threads for torch; unset: the cores this process may use."""
-    replicas: int = Field(default=1, gt=0)
-    """Python threads that share the micro-batches of a step, each with its share of `threads`."""
+    engine: Literal["auto", "torch", "numpy", "bfloat16"] = "auto"
+    """What multiplies matrices: torch's own library (MKL), the OpenBLAS inside numpy, or torch in bfloat16 with sums in
+    float32, which is fast only where the processor has it. `auto`: torch on Intel and on GPUs, else numpy."""
+    replicas: int | None = Field(default=None, gt=0)
+    """Python threads that share the rows of a step, each with its share of `threads`; unset: one for each thread."""
     compile: bool | Literal["auto"] = "auto"
     """Compile the model; `auto` measures both ways where a compiler is present and the run is long enough."""
     tensorboard: bool = False
@@ -107,6 +110,11 @@ class TrainSettings(Settings):
         if self.warmup_steps is None and self.schedule == "wsd" and self.warmup_share + self.decay_share > 1:
             raise ValueError("warmup_share and decay_share together are more than the whole run")
         return self
+
+    @property
+    def worker_threads(self) -> int:
+        """Python threads that compute gradients: `replicas`, or one where it isn't decided."""
+        return 1 if self.replicas is None else self.replicas
 
     @property
     def batch_windows(self) -> int:
