@@ -219,6 +219,7 @@ FIXED: dict[str, tuple[Any, ...]] = {
     "attention_bias": (False,),
     "mlp_bias": (False,),
     "pretraining_tp": (1,),
+    "rope_interleaved": (False,),
     "use_sliding_window": (False, None),
 }
 READ_HERE = {"rope_theta", "rope_scaling", "rope_parameters", "layer_types", "sliding_window"}

@@ -59,7 +59,7 @@ HARMLESS = frozenset(
         "finetuning_task", "forced_bos_token_id", "forced_eos_token_id", "id2label", "initializer_range",
         "is_decoder", "is_llama_config", "label2id", "max_length", "max_window_layers", "model_type",
         "name_or_path", "num_labels", "output_attentions", "output_hidden_states", "pad_token_id", "prefix",
-        "problem_type", "return_dict", "rope_interleaved", "sep_token_id", "summary_activation",
+        "problem_type", "return_dict", "sep_token_id", "summary_activation",
         "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj",
         "task_specific_params", "tokenizer_class", "torch_dtype", "torchscript", "transformers_version",
         "transformers.js_config", "unsloth_fixed", "unsloth_version", "use_cache", "use_return_dict",
