@@ -25,46 +25,21 @@ from typing import Any
 
 import torch
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from lexloom.base import files
-from lexloom.base.recipe import check
-from lexloom.stages.prepare import prepare
 from lexloom.stages.pretrain import pretrain
-from lexloom.stages.recipe import Recipe
 from lexloom.train.diary import CLOCK_FIELDS
+from small import prepared_folder, recipe_of
 
 KILLS_PER_RUN = 5
-TIMEOUT_S = 120.0
 POLL_S = 0.0005
 
-# Several micro-batches a step, an epoch border every few steps, a checkpoint every third step.
-TRAIN = {
-    "steps": 60,
-    "context": 32,
-    "batch_tokens": 512,
-    "micro_batch": 4,
-    "evaluate_every": 10,
-    "checkpoint_every": 3,
-    "threads": 1,
-    "compile": False,
-}
-RECIPES: dict[str, dict[str, Any]] = {
-    "gpt, adamw, dropout": {
-        "model": {"family": "gpt", "width": 48, "layers": 2, "heads": 2, "context": 32, "dropout": 0.1},
-        "train": {**TRAIN, "optimizer": "adamw", "lr": 3e-3},
-    },
-    "llama, muon, boundaries, best weights": {
-        "model": {
-            "family": "llama",
-            "width": 48,
-            "layers": 2,
-            "heads": 2,
-            "kv_heads": 1,
-            "head_width": 24,
-            "ffn_width": 96,
-            "context": 32,
-        },
-        "train": {**TRAIN, "optimizer": "muon", "boundaries": True, "schedule": "wsd", "patience": 2},
-    },
+RECIPES = {
+    "gpt, adamw, dropout": recipe_of("gpt", steps=60, evaluate_every=10, lr=3e-3),
+    "llama, muon, boundaries, best weights": recipe_of(
+        "llama", steps=60, evaluate_every=10, optimizer="muon", boundaries=True, schedule="wsd", patience=2
+    ),
 }
 
 
@@ -86,9 +61,8 @@ def main() -> int:
 
 def kill_many(title: str, place: Path, times: int, rng: random.Random) -> int:
     """Spend `times` kills on runs of one recipe and compare each finished run with an uninterrupted one."""
-    place.mkdir()
-    recipe = recipe_of(title, place)
-    finish(fork(lambda: prepare(recipe.prepare, place / "prepared")))
+    recipe = RECIPES[title]
+    finish(fork(lambda: prepared_folder(place)))
     started = time.monotonic()
     finish(fork(lambda: pretrain(recipe, place / "prepared", place / "whole")))
     whole_s, expected = time.monotonic() - started, fingerprint(place / "whole")
@@ -106,20 +80,6 @@ def kill_many(title: str, place: Path, times: int, rng: random.Random) -> int:
         assert not leftovers, f"{title}: left behind {leftovers}"
         print(f"{title}: {done} of {times} kills, {number} runs", flush=True)
     return times
-
-
-def recipe_of(title: str, place: Path) -> Recipe:
-    rng = random.Random(0)
-    words = ["the", "moon", "river", "床前", "明月光", "sings", "and", "falls", "疑是", "地上霜"]
-    text = "\n\n".join(" ".join(rng.choices(words, k=rng.randint(3, 30))) for _ in range(90))
-    (place / "corpus.txt").write_text(text, encoding="utf-8")
-    sections = {
-        "data": {"sources": [str(place / "corpus.txt")], "documents": "paragraph"},
-        "tokenizer": {"kind": "characters", "vocab_size": 64},
-        "split": {"validation_share": 0.2},
-        "workers": 1,
-    }
-    return check(Recipe, {"prepare": sections, **RECIPES[title]}, where=title)
 
 
 def fork(work: Callable[[], object]) -> int:

@@ -88,6 +88,8 @@ def pretrain(
             _follow(session, received, sampler)
             if leader:
                 _finish(session)
+        except OSError as error:
+            raise _stopped(session, error) from error
         finally:
             session.close()
         return Outcome(run / MODEL, session.progress.step, already_finished=False)
@@ -281,14 +283,19 @@ def _save(session: _Session, diary: Diary, *, must: bool) -> None:
 def _survive(session: _Session, error: OSError, *, must: bool) -> None:
     """Go on from memory after a failed save, up to twice in a row."""
     session.failed_saves += 1
-    safe = "nothing is saved yet" if session.saved_step is None else f"step {session.saved_step} is safe"
+    stopped = _stopped(session, error)
     if must or session.failed_saves > FAILED_SAVES_ALLOWED:
-        raise RunStopped(
-            f"step {session.progress.step} can't be saved: {error}; {safe}",
-            where=str(session.run),
-            fix="Make room on the disk and start the same command again.",
-        ) from error
-    say(f"Warning: step {session.progress.step} can't be saved: {error}; {safe}, the next interval tries again")
+        raise stopped from error
+    say(f"Warning: {stopped.what}; the next interval tries again")
+
+
+def _stopped(session: _Session, error: OSError) -> RunStopped:
+    safe = "nothing is saved yet" if session.saved_step is None else f"step {session.saved_step} is safe"
+    return RunStopped(
+        f"step {session.progress.step} can't be written: {error}; {safe}",
+        where=str(session.run),
+        fix="Make room on the disk and start the same command again.",
+    )
 
 
 def _leave(session: _Session, signal_number: int) -> None:
@@ -301,12 +308,7 @@ def _leave(session: _Session, signal_number: int) -> None:
 
 def _finish(session: _Session) -> None:
     """Write the model folder from the last weights, or the best ones where patience is set."""
-    settings = session.course.settings
-    best = session.best.step
-    if settings.patience is not None and best is not None and best != session.progress.step:
-        checkpoint.load_weights(checkpoint.folder_of(session.run / CHECKPOINTS, best), session.model)
-        say(f"The model has the weights of step {best}, the best on the validation split")
-    session.model.eval()
+    weights_of_step = _take_best_weights(session)
     use_engine("torch")  # the golden outputs in the folder are those of whoever loads it
     parts, read = session.parts, read_run(session.run)
     measured = {"memory_bytes": peak_rss_bytes(), "steps": session.progress.step, "tokens": session.progress.tokens}
@@ -315,11 +317,24 @@ def _finish(session: _Session) -> None:
         session.run / MODEL,
         session.model,
         parts.tokenizer,
-        provenance=_provenance(session),
+        provenance={**_provenance(session), "weights_of_step": weights_of_step},
         generation=None,
         card=model_card(read, family=parts.recipe.model.family, parameters=session.plan.parameters),
         replace=True,
     )
+
+
+def _take_best_weights(session: _Session) -> int:
+    """Load the best weights where patience is set; returns the step of the weights that the model has now."""
+    checkpoints, best = session.run / CHECKPOINTS, session.best.step
+    if session.course.settings.patience is None or best is None or best == session.progress.step:
+        return session.progress.step
+    if best not in checkpoint.complete_steps(checkpoints):
+        say(f"Warning: the best weights, of step {best}, couldn't be saved; the model has the last ones")
+        return session.progress.step
+    checkpoint.load_weights(checkpoint.folder_of(checkpoints, best), session.model)
+    say(f"The model has the weights of step {best}, the best on the validation split")
+    return best
 
 
 def _provenance(session: _Session) -> dict[str, Any]:

@@ -1,0 +1,59 @@
+"""A small prepared folder and recipes on it, for tests that train."""
+
+import random
+from pathlib import Path
+
+from lexloom.base.recipe import check
+from lexloom.stages.prepare import prepare
+from lexloom.stages.recipe import Recipe
+
+WORDS = ("the", "moon", "river", "床前", "明月光", "sings", "and", "falls", "疑是", "地上霜")
+CONTEXT = 32
+
+# Several micro-batches a step, an epoch border every few steps, a checkpoint every third step.
+TRAIN = {
+    "steps": 12,
+    "context": CONTEXT,
+    "batch_tokens": 512,
+    "micro_batch": 4,
+    "evaluate_every": 5,
+    "checkpoint_every": 3,
+    "threads": 1,
+    "compile": False,
+}
+MODELS = {
+    "gpt": {"family": "gpt", "width": 48, "layers": 2, "heads": 2, "context": CONTEXT, "dropout": 0.1},
+    "llama": {
+        "family": "llama",
+        "width": 48,
+        "layers": 2,
+        "heads": 2,
+        "kv_heads": 1,
+        "head_width": 24,
+        "ffn_width": 96,
+        "context": CONTEXT,
+    },
+}
+
+
+def prepared_folder(place: Path) -> Path:
+    """Write a corpus of made-up verses into `place` and prepare it."""
+    place.mkdir(parents=True, exist_ok=True)
+    rng = random.Random(0)
+    verses = [" ".join(rng.choices(WORDS, k=rng.randint(3, 30))) for _ in range(90)]
+    (place / "corpus.txt").write_text("\n\n".join(verses), encoding="utf-8")
+    sections = {
+        "data": {"sources": [str(place / "corpus.txt")], "documents": "paragraph"},
+        "tokenizer": {"kind": "characters", "vocab_size": 64},
+        "split": {"validation_share": 0.2},
+        "workers": 1,
+    }
+    recipe = check(Recipe, {"prepare": sections}, where="test")
+    prepare(recipe.prepare, place / "prepared")
+    return place / "prepared"
+
+
+def recipe_of(family: str = "gpt", *, model: dict | None = None, **train: object) -> Recipe:
+    """A recipe that trains for a second or less."""
+    values = {"model": {**MODELS[family], **(model or {})}, "train": {**TRAIN, **train}}
+    return check(Recipe, values, where="test")
