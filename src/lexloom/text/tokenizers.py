@@ -58,7 +58,7 @@ class TokenizerSettings(Settings):
     """Fold case and strip accents, as BERT's uncased models do (wordpiece only)."""
     special_tokens: tuple[str, ...] = ()
     """Further control tokens, beside those of the kind and `<|im_start|>`, `<|im_end|>` for chat."""
-    train_bytes: int = Field(default=32_000_000, ge=1_000_000)
+    train_bytes: int = Field(default=10_000_000, ge=1_000_000)
     """Training reads at most so many bytes of UTF-8, drawn evenly over the corpus; it bounds memory and time."""
 
 

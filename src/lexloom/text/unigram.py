@@ -6,6 +6,7 @@ instead of over all of them; both come from the library's compiled code. Pieces 
 loss costs, as in SentencePiece.
 """
 
+import itertools
 import math
 import re
 from collections import Counter
@@ -25,6 +26,7 @@ SEED_FACTOR = 4  # seeds per piece wanted
 KEEP = 0.75  # of the pieces per round of pruning (SentencePiece's default)
 ROUNDS = 2  # of counting before each pruning (SentencePiece's default)
 DECIMALS = 6
+BATCH_WORDS = 1 << 15  # segmented at once; bounds memory
 
 _WORDS = re.compile(
     rf"{SPACE}?[{samples.HAN}]{{1,{samples.HAN_RUN}}}|{SPACE}?[^{SPACE}<\n{samples.HAN}]{{1,{samples.WORD_RUN}}}|{SPACE}"
@@ -86,10 +88,12 @@ def _count_pieces(scores: dict[str, float], unique: list[str], counts: np.ndarra
     """How often each piece is used when every word is cut the most probable way."""
     pieces = list(scores)
     model = tokenizers.Tokenizer(models.Unigram([("<unk>", 0.0), *scores.items()], unk_id=0))
-    encodings = model.encode_batch_fast(unique)
-    ids = np.fromiter((number for encoding in encodings for number in encoding.ids), dtype=np.int64)
-    lengths = [len(encoding.ids) for encoding in encodings]
-    used = np.bincount(ids, weights=np.repeat(counts, lengths), minlength=len(pieces) + 1)
+    used = np.zeros(len(pieces) + 1)
+    for start in range(0, len(unique), BATCH_WORDS):
+        encoded = [encoding.ids for encoding in model.encode_batch_fast(unique[start : start + BATCH_WORDS])]
+        ids = np.fromiter(itertools.chain.from_iterable(encoded), dtype=np.int64)
+        weights = np.repeat(counts[start : start + BATCH_WORDS], [len(word) for word in encoded])
+        used += np.bincount(ids, weights=weights, minlength=len(used))
     return dict(zip(pieces, used[1:].tolist(), strict=True))
 
 

@@ -197,7 +197,7 @@ def test_a_tokenizer_without_the_control_tokens_is_refused_by_name():
 
 
 def test_unknown_roles_and_empty_conversations_are_refused(tokenizer):
-    with pytest.raises(UserError, match="unknown role 'user<|im_end|>'"):
+    with pytest.raises(UserError, match=r"unknown role 'user<\|im_end\|>'"):
         Message("user<|im_end|>", "x")
     with pytest.raises(UserError, match="at least one message"):
         CHAT_FORMATS["chatml"].encode([], tokenizer, reply=True)

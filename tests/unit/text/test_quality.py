@@ -62,9 +62,13 @@ def test_a_han_character_is_a_word(text, words):
 
 @pytest.mark.parametrize(
     ("character", "script"),
-    [("a", "Latin"), ("é", "Latin"), ("Ａ", "Latin"), ("中", "Han"), ("𠀀", "Han"), ("〇", "Han"), ("7", "digits")]
-    + [("７", "digits"), ("½", "digits"), ("。", "punctuation"), ("!", "punctuation"), (" ", "other"), ("😀", "other")]
-    + [("я", "other"), ("", "other"), ("×", "other")],
+    [
+        *[(letter, "Latin") for letter in "aéＡ"],
+        *[(letter, "Han") for letter in "中𠀀〇"],
+        *[(digit, "digits") for digit in "7７½"],
+        *[(mark, "punctuation") for mark in "。!"],
+        *[(character, "other") for character in (" ", "😀", "я", "×", "")],
+    ],
 )
 def test_scripts(character, script):
     assert script_of(character) == script
