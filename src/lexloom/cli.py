@@ -169,7 +169,7 @@ def chat(
     """
     from lexloom.stages.chat import chat as run
 
-    run(folder, _sampling(settings), format_name=chat_format)
+    run(folder, _sampling(settings), format_name=chat_format, system=system)
 
 
 @app.command()
@@ -236,11 +236,12 @@ def doctor(json: Json = False) -> None:
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="The folder for everything it makes.")] = Path("demo"),
+    json: Json = False,
 ) -> None:
     """The whole line on bundled Chinese and English text: about eight minutes on two cores."""
-    from lexloom.stages.demo import demo as run
+    from lexloom.stages import demo as stage
 
-    run(out)
+    _show(stage.demo(out), stage.describe, json=json)
 
 
 @app.callback()

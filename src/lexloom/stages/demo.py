@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from lexloom.base import files
 from lexloom.base.console import duration, say
 from lexloom.base.recipe import load_recipe
 from lexloom.bundled import DEMO_RECIPE, SHAKESPEARE, TANG, bundled
@@ -16,12 +17,11 @@ from lexloom.generate.reply import continue_texts
 from lexloom.generate.settings import SamplingSettings
 from lexloom.generate.text import collect
 from lexloom.models.folder import load_model
-from lexloom.stages import evaluate as evaluating
+from lexloom.report.page import REPORT
 from lexloom.stages import prepare as preparing
+from lexloom.stages.evaluate import RESULTS
 from lexloom.stages.pretrain import pretrain
 from lexloom.stages.recipe import Recipe
-from lexloom.stages.report import report
-from lexloom.stages.samples import write_sample
 
 PREPARED = "prepared"
 RUN = "run"
@@ -42,24 +42,18 @@ def demo(out: Path, *, overrides: tuple[str, ...] = ()) -> Facts:
     started = time.monotonic()
     recipe = demo_recipe(overrides)
     prepared, run = out / PREPARED, out / RUN
-    say("1/5  From text to tokens 文本到词元: Tang poems and Shakespeare 唐诗与莎士比亚\n")
+    say("1/3  From text to tokens 文本到词元: Tang poems and Shakespeare 唐诗与莎士比亚\n")
     say(preparing.describe(preparing.prepare(recipe.prepare, prepared, replace=True)))
-    say("\n2/5  Train a small Llama 训练小型 Llama\n")
-    outcome = pretrain(recipe, prepared, run, sampler=write_sample)
-    say("\n3/5  Evaluate 评估\n")
-    results = evaluating.evaluate([outcome.model], [str(prepared)], out=run)
-    say(evaluating.describe(results))
-    say("\n4/5  Report 报告\n")
-    page = report(run)["report"]
-    say(f"wrote {page}")
-    say("\n5/5  Write 写作\n")
+    say("\n2/3  Train a small Llama, evaluate it, report 训练小型 Llama，评估，报告\n")
+    outcome = pretrain(recipe, prepared, run)
+    say("\n3/3  Write 写作\n")
     texts = write_texts(outcome.model)
     return {
         "prepared": str(prepared),
         "run": str(run),
         "model": str(outcome.model),
-        "report": page,
-        "bits_per_byte": results["models"][0]["bits_per_byte"],
+        "report": str(run / REPORT),
+        "bits_per_byte": files.read_json(run / RESULTS)["models"][0]["bits_per_byte"],
         "texts": texts,
         "seconds": time.monotonic() - started,
         "next": _next(prepared, run, outcome.model),

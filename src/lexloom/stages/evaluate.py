@@ -1,6 +1,6 @@
 """`lexloom evaluate MODEL... --data TEXT`: how well models predict a text, and whether they really differ."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from lexloom.evaluate.perplexity import DocumentScores, compare
 from lexloom.evaluate.perplexity import evaluate as summarise
 from lexloom.evaluate.scoring import read_encoded, score_encoded
 from lexloom.generate.reply import start_id, tokenizer_of
-from lexloom.models.folder import load_model
+from lexloom.models.folder import ModelFolder, load_model
 from lexloom.text.readers import DataSettings, read_documents
 from lexloom.text.tokenizers import Tokenizer, load_tokenizer
 
@@ -34,15 +34,25 @@ def evaluate(
     after the first is compared with the first in bits per byte. With `out` it is also written to out/results.json.
     `leaked_documents` counts validation documents that also stand in the training part (None for text files).
     """
+    models = ((str(folder), load_model(folder)) for folder in folders)
+    return evaluate_models(models, data, settings=settings, out=out)
+
+
+def evaluate_models(
+    models: Iterable[tuple[str, ModelFolder]],
+    data: Sequence[str],
+    *,
+    settings: DataSettings | None = None,
+    out: Path | None = None,
+) -> Results:
+    """`evaluate` for models in memory, each with the name under which it stands in the results."""
     text = Text(data, DataSettings() if settings is None else settings)
-    scores = [_score(folder, text) for folder in folders]
+    scores = [(name, _score(name, model, text)) for name, model in models]
     results = {
         "data": list(data),
         "leaked_documents": text.leaked_documents(),
-        "models": [
-            {"folder": str(folder), **summarise(one).to_json()} for folder, one in zip(folders, scores, strict=True)
-        ],
-        "comparisons": [_compare(folders[0], scores[0], *later) for later in zip(folders[1:], scores[1:], strict=True)],
+        "models": [{"folder": name, **summarise(one).to_json()} for name, one in scores],
+        "comparisons": [_compare(*scores[0], *later) for later in scores[1:]],
     }
     if out is not None:
         files.write_json(out / RESULTS, results)
@@ -111,19 +121,18 @@ def _decoded(shards: TokenShards, tokenizer: Tokenizer) -> Iterator[str]:
         yield text
 
 
-def _score(folder: Path, text: Text) -> DocumentScores:
-    contents = load_model(folder)
+def _score(name: str, contents: ModelFolder, text: Text) -> DocumentScores:
     documents, tokens = text.encoded(tokenizer_of(contents))
-    with progress(f"scoring with {folder}", tokens) as tick:
+    with progress(f"scoring with {name}", tokens) as tick:
         scores = score_encoded(contents.model, documents, start_id=start_id(contents), tick=tick)
     if not scores.nats:
         raise UserError("there are no documents to evaluate on", fix="Prepare with a larger validation share.")
     return scores
 
 
-def _compare(first: Path, first_scores: DocumentScores, second: Path, second_scores: DocumentScores) -> Results:
+def _compare(first: str, first_scores: DocumentScores, second: str, second_scores: DocumentScores) -> Results:
     found = compare(first_scores, second_scores)
-    pair = {"first": str(first), "second": str(second)}
+    pair = {"first": first, "second": second}
     if found is None:
         return {**pair, "verdict": f"There is too little text to tell {second} from {first}."}
     better, worse = (second, first) if found.value < 0 else (first, second)

@@ -15,12 +15,15 @@ from lexloom.base import files
 from lexloom.base.console import Tick, console, progress, say, size
 from lexloom.base.errors import Interrupted, RunStopped
 from lexloom.base.recipe import to_toml
-from lexloom.models.folder import save_model
+from lexloom.models.folder import ModelFolder, save_model
 from lexloom.nn.linear import use_engine
 from lexloom.objectives import OBJECTIVES
 from lexloom.report.card import model_card
+from lexloom.report.page import write_report
 from lexloom.report.read import read_run
 from lexloom.stages.building import Parts, check_prepared, gather
+from lexloom.stages.evaluate import describe as describe_evaluation
+from lexloom.stages.evaluate import evaluate_models
 from lexloom.stages.plan import describe as describe_plan
 from lexloom.stages.plan import plan_of
 from lexloom.stages.prepare import LEDGER
@@ -105,6 +108,7 @@ class _Session:
     """A run under way: its parts, and the little that changes from step to step."""
 
     parts: Parts
+    prepared: Path
     run: Path
     plan: Plan
     model: Any
@@ -153,6 +157,7 @@ def _open(
     start = Progress(**state.get("progress", {}))
     return _Session(
         parts=parts,
+        prepared=prepared,
         run=run,
         plan=plan,
         model=model,
@@ -307,21 +312,20 @@ def _leave(session: _Session, signal_number: int) -> None:
 
 
 def _finish(session: _Session) -> None:
-    """Write the model folder from the last weights, or the best ones where patience is set."""
-    weights_of_step = _take_best_weights(session)
+    """Evaluate the last weights, or the best ones where patience is set; write the model folder and the report."""
+    run, parts, model = session.run, session.parts, session.model
+    provenance = {**_provenance(session), "weights_of_step": _take_best_weights(session)}
+    model.eval()
     use_engine("torch")  # the golden outputs in the folder are those of whoever loads it
-    parts, read = session.parts, read_run(session.run)
     measured = {"memory_bytes": peak_rss_bytes(), "steps": session.progress.step, "tokens": session.progress.tokens}
-    files.write_json(session.run / MEASURED, measured)
-    save_model(
-        session.run / MODEL,
-        session.model,
-        parts.tokenizer,
-        provenance={**_provenance(session), "weights_of_step": weights_of_step},
-        generation=None,
-        card=model_card(read, family=parts.recipe.model.family, parameters=session.plan.parameters),
-        replace=True,
-    )
+    files.write_json(run / MEASURED, measured)
+    family = parts.recipe.model.family
+    if parts.validation is not None:
+        contents = ModelFolder(model, parts.tokenizer, family, facts={}, generation={})
+        say(describe_evaluation(evaluate_models([(str(run / MODEL), contents)], [str(session.prepared)], out=run)))
+    card = model_card(read_run(run), family=family, parameters=session.plan.parameters)
+    save_model(run / MODEL, model, parts.tokenizer, provenance=provenance, generation=None, card=card, replace=True)
+    say(f"The report is in {write_report(run)}")
 
 
 def _take_best_weights(session: _Session) -> int:
@@ -340,6 +344,7 @@ def _take_best_weights(session: _Session) -> int:
 def _provenance(session: _Session) -> dict[str, Any]:
     made_with = session.parts.made_with
     return {
+        "recipe": session.parts.recipe.model_dump(mode="json"),
         "objective": made_with["objective"],
         "steps": session.progress.step,
         "tokens": session.progress.tokens,
@@ -347,6 +352,7 @@ def _provenance(session: _Session) -> dict[str, Any]:
         "validation_data": made_with["data"]["validation"],
         "processor": made_with["machine"]["processor"],
         "threads": made_with["machine"]["threads"],
+        "versions": {"lexloom": made_with["machine"]["lexloom"], "torch": made_with["machine"]["torch"]},
     }
 
 
