@@ -46,7 +46,9 @@ class DuplicatesSettings(Settings):
 
 def content_hash(text: str) -> bytes:
     """16 bytes that exact duplicates share: a hash of the text in NFC, with each run of white space as one space."""
-    normal = " ".join(unicodedata.normalize("NFC", text).split())
+    # Line by line: a list of all words of a long text would take many times its memory.
+    lines = (" ".join(line.split()) for line in unicodedata.normalize("NFC", text).split("\n"))
+    normal = " ".join(line for line in lines if line)
     return hashlib.blake2b(normal.encode("utf-8", errors="surrogatepass"), digest_size=16).digest()
 
 

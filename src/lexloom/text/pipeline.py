@@ -8,7 +8,7 @@ from lexloom.text.cleaning import CleanSettings, clean
 from lexloom.text.decontamination import Contaminants
 from lexloom.text.duplicates import NO_SIGNATURES, DuplicatesSettings, Signatures, content_hash, signatures
 from lexloom.text.filters import FilterSettings, keep
-from lexloom.text.readers import Document
+from lexloom.text.reading import Document
 from lexloom.text.redaction import RedactSettings, redact
 
 CHUNK_CHARACTERS = 250_000

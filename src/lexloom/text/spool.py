@@ -8,7 +8,7 @@ from types import TracebackType
 import zstandard
 
 from lexloom.base.files import HashedFile
-from lexloom.text.readers import Document
+from lexloom.text.reading import Document
 
 _LENGTHS = struct.Struct("<II")
 LEVEL = 1
