@@ -73,7 +73,7 @@ def _hashes_of(name: str, settings: DecontaminateSettings, ledger: Ledger) -> np
         ledger.count(STAGE, outcome, characters=len(document.text), where=document.where)
         parts.append(hashes)
     if not parts:
-        raise DataError("holds no evaluation text", where=name, fix="Name another file in decontaminate.files.")
+        raise DataError("holds no evaluation text", where=name, fix="Name another file in prepare.decontaminate.files.")
     return np.unique(np.concatenate(parts))
 
 

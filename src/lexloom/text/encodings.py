@@ -15,6 +15,7 @@ MARKS = {
     b"%PDF": "a PDF",
 }
 SAMPLE_BYTES = 4096
+LEAST_BYTES = 8
 MOSTLY = 0.6
 LATIN = 0.75
 LATIN_LETTERS = (string.ascii_letters + " ").encode()
@@ -36,7 +37,7 @@ def looks_like(raw: bytes) -> str | None:
         return "gb18030"
     for name in ("utf-16-le", "utf-16-be"):
         # Two Latin letters are a Chinese character in UTF-16, so the sample must not be Latin text.
-        if _latin_share(sample) < LATIN and _chinese_share(sample, name) > MOSTLY:
+        if len(sample) >= LEAST_BYTES and _latin_share(sample) < LATIN and _chinese_share(sample, name) > MOSTLY:
             return name
     return None if _decodes(sample, "utf-8") else "latin-1 or cp1252"
 

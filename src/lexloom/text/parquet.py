@@ -40,7 +40,7 @@ def _rows(file: Any, name: str, columns: Sequence[str]) -> Iterator[tuple[int, d
             raise DataError(
                 f"has no column {column!r}, only {', '.join(map(repr, known[:10]))}",
                 where=name,
-                fix="Name the column that holds the text in data.text_field.",
+                fix="Name the column that holds the text in prepare.data.text_field.",
             )
     number = 0
     for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):

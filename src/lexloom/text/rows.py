@@ -23,7 +23,7 @@ def _field(row: dict[str, Any], name: str, where: str) -> str:
         raise DataError(
             f"has no field {name!r}, only {', '.join(map(repr, list(row)[:10])) or 'none'}",
             where=where,
-            fix="Name the field that holds the text in data.text_field.",
+            fix="Name the field that holds the text in prepare.data.text_field.",
         )
     value = row[name]
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
@@ -35,12 +35,12 @@ def _field(row: dict[str, Any], name: str, where: str) -> str:
 
 def _clean_unicode(text: str, where: str) -> str:
     if "\0" in text:
-        raise DataError("the text holds a NUL", where=where, fix="Remove it, or allow data.skip_bad_rows.")
+        raise DataError("the text holds a NUL", where=where, fix="Remove it, or allow prepare.data.skip_bad_rows.")
     if not text.isascii() and (lone := LONE_SURROGATE.search(text)):
         raise DataError(
             f"the text holds half a character (a lone surrogate, \\u{ord(lone[0]):04x})",
             where=where,
-            fix="Write the whole pair, or allow data.skip_bad_rows.",
+            fix="Write the whole pair, or allow prepare.data.skip_bad_rows.",
         )
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 

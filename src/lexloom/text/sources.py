@@ -49,7 +49,7 @@ def find_sources(sources: Sequence[str], ledger: Ledger) -> list[Source]:
     """
     if not sources:
         raise DataError(
-            "no sources are named", where="data.sources", fix="Name files, folders, patterns, or - (stdin)."
+            "no sources are named", where="prepare.data.sources", fix="Name files, folders, patterns, or - (stdin)."
         )
     found: list[Source] = []
     seen: set[str] = set()
