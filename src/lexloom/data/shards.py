@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from lexloom.base import files
 from lexloom.base.errors import DamagedError, DataError, FolderError
 from lexloom.text.quality import count_words
+from lexloom.text.samples import in_batches
 from lexloom.text.tokenizers import Tokenizer
 
 INDEX = "index.json"
@@ -29,7 +30,6 @@ DOCUMENTS = "documents.bin"
 FORMAT = 1
 UINT16_IDS = 1 << 16
 SHARD_TOKENS = 1 << 27
-BATCH_CHARACTERS = 1 << 21
 COLUMNS = 3
 DTYPES: dict[str, np.dtype[Any]] = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
 
@@ -57,7 +57,7 @@ def encode_documents(texts: Iterable[str], tokenizer: Tokenizer) -> Iterator[Enc
             "the tokenizer names no eos token, which must end every document", where="tokenizer_config.json"
         )
     separator = [tokenizer.eos_id]
-    for batch in _batches(texts):
+    for batch in in_batches(texts):
         for text, ids in zip(batch, tokenizer.encode_batch(batch), strict=True):
             yield EncodedDocument(ids + separator, len(text.encode()), count_words(text))
 
@@ -147,20 +147,6 @@ def open_split(prepared: Path, split: str, *, tokenizer_sha256: str | None = Non
     if verify:
         _check_ids(folder, index, parts)
     return TokenShards(folder, index, parts, table.reshape(-1, COLUMNS))
-
-
-def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Texts in groups of about two million characters: enough for all cores, little for the memory."""
-    batch: list[str] = []
-    characters = 0
-    for text in texts:
-        batch.append(text)
-        characters += len(text)
-        if characters >= BATCH_CHARACTERS:
-            yield batch
-            batch, characters = [], 0
-    if batch:
-        yield batch
 
 
 def _narrow(

@@ -4,11 +4,12 @@ import hashlib
 import heapq
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from lexloom.base.errors import DataError
 
 SLICE_CHARACTERS = 1 << 15
+BATCH_CHARACTERS = 1 << 21
 # While training, longer runs are cut: Chinese has no spaces, and a file may have none either.
 HAN_RUN = 8
 WORD_RUN = 32
@@ -51,6 +52,20 @@ def slices(text: str) -> list[str]:
         parts.append(text[start:end])
         start = end
     return [*parts, text[start:]]
+
+
+def in_batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Texts in groups of about two million characters: enough work for all cores, little for the memory."""
+    batch: list[str] = []
+    characters = 0
+    for text in texts:
+        batch.append(text)
+        characters += len(text)
+        if characters >= BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
 
 
 def count_characters(texts: Iterable[str]) -> Counter[str]:

@@ -8,7 +8,7 @@ code that asks for `tokenizer.id("<|im_end|>")` gets the control token.
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -97,12 +97,8 @@ class Tokenizer:
         Unicode (a lone surrogate).
         """
         cut = [samples.slices(text) if self._ends_words_at_spaces else [text] for text in texts]
-        try:
-            encodings = self._inner.encode_batch_fast(list(itertools.chain(*cut)), add_special_tokens=False)
-        except TypeError:
-            raise _not_unicode(texts) from None
-        ids = (encoding.ids for encoding in encodings)
-        return [self._without_special(list(itertools.chain(*itertools.islice(ids, len(parts))))) for parts in cut]
+        ids = self._encode_slices(itertools.chain(*cut))
+        return [list(itertools.chain(*itertools.islice(ids, len(parts)))) for parts in cut]
 
     def encode_with_starts(self, text: str) -> tuple[list[int], list[int]]:
         """The ids of a text, and for each the character of the text where it begins (spaces passed over)."""
@@ -134,6 +130,14 @@ class Tokenizer:
     def decoder_json(self) -> dict[str, Any]:
         """How tokens are joined to text, as in tokenizer.json (empty if it doesn't say)."""
         return json.loads(self._data).get("decoder") or {}
+
+    def _encode_slices(self, parts: Iterable[str]) -> Iterator[list[int]]:
+        for batch in samples.in_batches(parts):
+            try:
+                encodings = self._inner.encode_batch_fast(batch, add_special_tokens=False)
+            except TypeError:
+                raise _not_unicode(batch) from None
+            yield from (self._without_special(encoding.ids) for encoding in encodings)
 
     def _find_reachable_special_tokens(self) -> dict[int, list[int]]:
         """Special tokens that the model itself makes from text (SentencePiece keeps them among its pieces)."""
