@@ -51,7 +51,7 @@ TEXT = "text.jsonl.zst"
 SPOOL = "spool.zst"
 # Below this, starting processes costs more than it saves.
 BYTES_WORTH_A_WORKER = 8_000_000
-QUALITY_CHARACTERS = 1_000_000
+QUALITY_CHARACTERS = 300_000
 
 Facts = dict[str, Any]
 
@@ -297,7 +297,7 @@ def _write_text(folder: files.NewFolder, name: str, documents: Iterable[Document
 
 
 def _sample(corpus: Corpus, spool: Spool) -> Iterator[str]:
-    """The first million characters of the validation side: text that the tokenizer wasn't trained on."""
+    """The first characters of the validation side: text that the tokenizer wasn't trained on."""
     left = QUALITY_CHARACTERS
     for text in corpus.texts(spool, "validation"):
         yield text[:left]

@@ -28,7 +28,7 @@ def too_long(reading: Reading, line: int) -> DataError:
     return DataError(
         f"is longer than {reading.settings.max_document_bytes:,} bytes",
         where=reading.place(line),
-        fix='Choose prepare.data.documents = "line" or "paragraph" or JSON lines, or raise prepare.data.max_document_bytes.',
+        fix='Set prepare.data.documents = "line" or "paragraph", or raise prepare.data.max_document_bytes.',
     )
 
 

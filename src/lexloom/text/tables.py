@@ -71,7 +71,7 @@ def _checked_header(row: list[str], reading: Reading) -> list[str]:
             raise DataError(
                 f"has no column {name!r}, only {', '.join(map(repr, row[:10]))}",
                 where=where,
-                fix="Name the column that holds the text in prepare.data.text_field; the first line must name the columns.",
+                fix="Name the text column in prepare.data.text_field; the first line must name the columns.",
             )
     return row
 
