@@ -7,7 +7,8 @@ import tokenizers
 from tokenizers import AddedToken, Regex, normalizers, pre_tokenizers, processors
 
 from lexloom.base.errors import DamagedError, FolderError
-from lexloom.text.tokenizers import Tokenizer, byte_level_bpe, config_for
+from lexloom.text.tokenizer_kinds import byte_level_bpe
+from lexloom.text.tokenizers import Tokenizer, config_for
 
 CONTROL, USER_DEFINED = 3, 4
 NAMES = {"bos": "bos_token_id", "eos": "eos_token_id", "unk": "unknown_token_id", "pad": "padding_token_id"}

@@ -8,58 +8,36 @@ code that asks for `tokenizer.id("<|im_end|>")` gets the control token.
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import tokenizers
-from pydantic import Field
-from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken
 
 from lexloom.base import files
-from lexloom.base.errors import DataError, FolderError, RecipeError
-from lexloom.base.recipe import Settings
-from lexloom.text import samples, unigram, wordpiece
+from lexloom.base.errors import DataError, FolderError
+from lexloom.text import samples
 from lexloom.text.tokenizer_file import check_tokenizer_file
+from lexloom.text.tokenizer_kinds import CHAT_TOKENS, KINDS, SPECIAL_TOKENS, TokenizerSettings
+
+__all__ = [
+    "CHAT_TOKENS",
+    "CONFIG_FILE",
+    "KINDS",
+    "SPECIAL_TOKENS",
+    "TOKENIZER_FILE",
+    "Tokenizer",
+    "TokenizerSettings",
+    "config_for",
+    "load_tokenizer",
+    "train_tokenizer",
+    "write_tokenizer",
+]
 
 TOKENIZER_FILE = "tokenizer.json"
 CONFIG_FILE = "tokenizer_config.json"
-BYTES = 256
 NAMES = ("bos", "eos", "pad", "unk", "cls", "sep", "mask")
-CHAT_TOKENS = ("<|im_start|>", "<|im_end|>")
-
-# What the named tokens are called, per kind; the first three kinds follow GPT-2, BERT and T5.
-SPECIAL_TOKENS: dict[str, dict[str, str]] = {
-    "bpe": {"bos": "<|endoftext|>", "eos": "<|endoftext|>", "pad": "<|pad|>"},
-    "wordpiece": {
-        "pad": "[PAD]",
-        "unk": "[UNK]",
-        "bos": "[CLS]",
-        "eos": "[SEP]",
-        "cls": "[CLS]",
-        "sep": "[SEP]",
-        "mask": "[MASK]",
-    },
-    "unigram": {"pad": "<pad>", "eos": "</s>", "unk": "<unk>", "bos": "<s>"},
-    "characters": {"bos": "<|endoftext|>", "eos": "<|endoftext|>", "pad": "<|pad|>", "unk": "<|unk|>"},
-}
-
-
-class TokenizerSettings(Settings):
-    """How text becomes tokens."""
-
-    kind: Literal["bpe", "wordpiece", "unigram", "characters"] = "bpe"
-    """`bpe` (bytes, as GPT-2), `wordpiece` (as BERT), `unigram` (as T5, with bytes for the rest), `characters`."""
-    vocab_size: int = Field(default=8192, ge=16, le=4_000_000)
-    """The largest number of tokens, special ones included; a small corpus may give fewer."""
-    file: str | None = None
-    """An existing tokenizer (a folder, `tokenizer.json`, `vocab.txt`, `vocab.json` or `.model`) instead of training."""
-    lowercase: bool = False
-    """Fold case and strip accents, as BERT's uncased models do (wordpiece only)."""
-    special_tokens: tuple[str, ...] = ()
-    """Further control tokens, beside those of the kind and `<|im_start|>`, `<|im_end|>` for chat."""
-    train_bytes: int = Field(default=10_000_000, ge=1_000_000)
-    """Training reads at most so many bytes of UTF-8, drawn evenly over the corpus; it bounds memory and time."""
 
 
 class Tokenizer:
@@ -195,118 +173,6 @@ def config_for(names: dict[str, str]) -> dict[str, Any]:
     """The tokenizer_config.json that names special tokens, `{"eos": "</s>"}`, as transformers reads it."""
     tokens = {f"{name}_token": names[name] for name in NAMES if name in names}
     return {"tokenizer_class": "PreTrainedTokenizerFast", **tokens, "clean_up_tokenization_spaces": False}
-
-
-def byte_level_bpe(vocab: dict[str, int], merges: list[tuple[str, str]], *, split_digits: bool) -> tokenizers.Tokenizer:
-    """GPT-2's tokenizer around a vocabulary; SmolLM2 also takes digits one by one."""
-    inner = tokenizers.Tokenizer(models.BPE(vocab=vocab, merges=merges))
-    inner.pre_tokenizer = _GPT2_WORDS
-    if split_digits:
-        inner.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), _GPT2_WORDS])
-    inner.decoder = decoders.ByteLevel()
-    return inner
-
-
-def bert_wordpiece(vocab: dict[str, int], *, lowercase: bool) -> tokenizers.Tokenizer:
-    """BERT's tokenizer around a vocabulary that holds its five special tokens; Chinese characters stand alone."""
-    inner = tokenizers.Tokenizer(models.WordPiece(vocab=vocab, unk_token="[UNK]", max_input_chars_per_word=100))
-    inner.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
-    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    no_space = decoders.Replace(Regex(_BETWEEN_CHINESE), "")
-    inner.decoder = decoders.Sequence([decoders.WordPiece(), decoders.Fuse(), no_space])
-    inner.post_processor = processors.BertProcessing(("[SEP]", vocab["[SEP]"]), ("[CLS]", vocab["[CLS]"]))
-    return inner
-
-
-# BERT's decoder puts a space before every word, and so before every Chinese character: the spaces that Chinese doesn't
-# write are taken out again, those beside its punctuation too.
-_MARKS = r"\x{3000}-\x{303F}\x{FF00}-\x{FFEF}"
-_BETWEEN_CHINESE = rf"(?<=\p{{Han}}) (?=\p{{Han}})| (?=[{_MARKS}])|(?<=[{_MARKS}]) "
-
-_GPT2_WORDS = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-
-# GPT-2's pattern makes one "word" of a Chinese clause, or of a page without spaces. While training, such runs are cut,
-# so that words repeat and memory stays bounded; encoding keeps the pattern of GPT-2 to the letter.
-_BOUNDED_RUNS = pre_tokenizers.Split(Regex(rf" ?\p{{Han}}{{1,{samples.HAN_RUN}}}|\S{{{samples.WORD_RUN}}}"), "isolated")
-
-
-def _train_bpe(sample: list[str], settings: TokenizerSettings, special: list[str]) -> tokenizers.Tokenizer:
-    """Byte-level byte-pair encoding (Sennrich et al. 2016; Radford et al. 2019)."""
-    _need(settings, BYTES + len(special), "the 256 bytes and the special tokens")
-    inner = byte_level_bpe({}, [], split_digits=False)
-    inner.pre_tokenizer = pre_tokenizers.Sequence([_BOUNDED_RUNS, _GPT2_WORDS])
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    inner.train_from_iterator(
-        sample,
-        trainers.BpeTrainer(
-            vocab_size=settings.vocab_size, special_tokens=special, initial_alphabet=alphabet, show_progress=False
-        ),
-    )
-    inner.pre_tokenizer = _GPT2_WORDS
-    return inner
-
-
-def _train_wordpiece(sample: list[str], settings: TokenizerSettings, special: list[str]) -> tokenizers.Tokenizer:
-    """WordPiece as BERT uses it (Schuster and Nakajima 2012; Devlin et al. 2018)."""
-    _need(settings, len(special) + 2, "the special tokens and an alphabet")
-    normalizer = normalizers.BertNormalizer(lowercase=settings.lowercase)
-    vocab = wordpiece.train_wordpiece(map(normalizer.normalize_str, sample), settings.vocab_size, special)
-    inner = bert_wordpiece({token: number for number, token in enumerate(vocab)}, lowercase=settings.lowercase)
-    inner.add_special_tokens(special)
-    return inner
-
-
-def _train_unigram(sample: list[str], settings: TokenizerSettings, special: list[str]) -> tokenizers.Tokenizer:
-    """Unigram language model over SentencePiece's `▁` (Kudo 2018), with bytes for unknown characters.
-
-    Lossless but for `▁` itself: no normalisation, no space put in front. `<` stands alone, so that a text can't spell a
-    special token or a byte piece such as `<0x41>`; so does the line break.
-    """
-    fixed = [*special, *(f"<0x{byte:02X}>" for byte in range(BYTES))]
-    _need(settings, len(fixed) + 2, "the 256 bytes and the special tokens")
-    pieces = unigram.train_unigram(sample, settings.vocab_size - len(fixed))
-    vocab = [*((token, 0.0) for token in fixed), *pieces]
-    unk = special.index(SPECIAL_TOKENS["unigram"]["unk"])
-    inner = tokenizers.Tokenizer(models.Unigram(vocab, unk_id=unk, byte_fallback=True))
-    spaces = pre_tokenizers.Metaspace(replacement=unigram.SPACE, prepend_scheme="never")
-    alone = pre_tokenizers.Split(Regex(r"[<\n]"), "isolated")
-    inner.pre_tokenizer = pre_tokenizers.Sequence([spaces, alone])
-    inner.decoder = decoders.Sequence(
-        [decoders.ByteFallback(), decoders.Metaspace(replacement=unigram.SPACE, prepend_scheme="never")]
-    )
-    inner.add_special_tokens(special)
-    return inner
-
-
-def _train_characters(sample: list[str], settings: TokenizerSettings, special: list[str]) -> tokenizers.Tokenizer:
-    """Every character a token, the most frequent first in line for a place; the rest is `<|unk|>`."""
-    room = settings.vocab_size - len(special)
-    _need(settings, len(special) + 1, "the special tokens and an alphabet")
-    alphabet = sorted(samples.most_common(samples.count_characters(sample), room))
-    vocab = {token: number for number, token in enumerate([*special, *alphabet])}
-    unk = SPECIAL_TOKENS["characters"]["unk"]
-    # Byte-pair encoding without merges is the library's fastest way to take characters one by one.
-    inner = tokenizers.Tokenizer(models.BPE(vocab=vocab, merges=[], unk_token=unk, fuse_unk=False))
-    inner.decoder = decoders.Fuse()
-    inner.add_special_tokens(special)
-    return inner
-
-
-KINDS: dict[str, Callable[[list[str], TokenizerSettings, list[str]], tokenizers.Tokenizer]] = {
-    "bpe": _train_bpe,
-    "wordpiece": _train_wordpiece,
-    "unigram": _train_unigram,
-    "characters": _train_characters,
-}
-
-
-def _need(settings: TokenizerSettings, least: int, what: str) -> None:
-    if settings.vocab_size < least:
-        raise RecipeError(
-            f"a vocabulary of {settings.vocab_size} can't hold {what}, which are {least}",
-            where="tokenizer.vocab_size",
-            fix=f"Set it to {least} or more; 8192 is usual for small corpora.",
-        )
 
 
 def _first_visible(text: str, start: int, end: int) -> int:

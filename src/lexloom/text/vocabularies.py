@@ -11,14 +11,8 @@ from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tok
 
 from lexloom.base.errors import DamagedError, FolderError
 from lexloom.text.tokenizer_file import check_vocabulary
-from lexloom.text.tokenizers import (
-    SPECIAL_TOKENS,
-    Tokenizer,
-    bert_wordpiece,
-    byte_level_bpe,
-    config_for,
-    load_tokenizer,
-)
+from lexloom.text.tokenizer_kinds import SPECIAL_TOKENS, bert_wordpiece, byte_level_bpe
+from lexloom.text.tokenizers import Tokenizer, config_for, load_tokenizer
 from lexloom.text.unigram import SPACE
 
 MAX_FILE_BYTES = 200_000_000
