@@ -41,9 +41,16 @@ faults: setup
 	$(BIN)/python tests/faults/kill.py --times 50
 	$(BIN)/python -m pytest tests/faults
 
-bench: setup
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt '.[bench]'
-	$(BIN)/python benchmarks/run.py
+# litgpt wants other versions of what it shares with Lexloom, so it has an environment of its own
+bench: setup .venv-litgpt/.ready
+	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/quality.py
+	$(BIN)/python benchmarks/decode.py
+
+.venv-litgpt/.ready: benchmarks/litgpt.txt
+	$(PYTHON) -m venv .venv-litgpt
+	.venv-litgpt/bin/python -m pip install --quiet --requirement benchmarks/litgpt.txt
+	@touch $@
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-litgpt .mypy_cache .pytest_cache .ruff_cache .hypothesis

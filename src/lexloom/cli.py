@@ -159,6 +159,7 @@ def generate(
 def chat(
     folder: Folder,
     settings: Sampling = None,
+    system: Annotated[str | None, typer.Option(help="Instructions that stand before the conversation.")] = None,
     chat_format: Annotated[
         str | None, typer.Option("--format", help="The chat format, if it isn't recognised.")
     ] = None,
