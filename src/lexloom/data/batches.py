@@ -48,7 +48,10 @@ class Windows:
     With `boundaries`, a run ends before each separator, which opens the run of the document that follows it: attention
     never crosses documents, no target is lost, and a document begins after one separator, as in generation.
     Raises DataError if there are fewer than two tokens.
- one token"
+    """
+
+    def __init__(self, shards: TokenSource, context: int, *, boundaries: bool) -> None:
+        assert context > 0, "a window holds at least one token"
         if shards.total_tokens < LEAST_TOKENS:
             raise DataError(
                 f"there are {shards.total_tokens} tokens; predicting the next one needs at least {LEAST_TOKENS}",
