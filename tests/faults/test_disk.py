@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +16,8 @@ from lexloom.train import checkpoint
 from lexloom.train.optim import Optimizer
 from lexloom.train.settings import TrainSettings
 from small import prepared_folder, recipe_of
+
+FILES = [checkpoint.MODEL, checkpoint.OPTIMIZER, checkpoint.STATE]
 
 
 def parts(seed):
@@ -134,3 +137,53 @@ def test_a_passing_failure_during_a_save_does_not_end_the_run(prepared, whole, t
     assert written == [3, 6, 9, 12]
     assert files.sha256_of(outcome.model / "model.safetensors") == expected
     assert "step 6 can't be written" in " ".join(capsys.readouterr().err.split())
+
+
+class RecordingDisk(files.Disk):
+    """Remembers what was done to which path, in order."""
+
+    def __init__(self):
+        self.done = []
+
+    def create(self, path):
+        self.done.append(("create", path))
+        return super().create(path)
+
+    def write(self, handle, data):
+        self.done.append(("write", Path(handle.name)))
+        return super().write(handle, data)
+
+    def sync(self, handle):
+        self.done.append(("sync", Path(handle.name)))
+        super().sync(handle)
+
+    def sync_folder(self, path):
+        self.done.append(("sync", path))
+        super().sync_folder(path)
+
+    def rename(self, old, new):
+        self.done.append(("rename", new))
+        super().rename(old, new)
+
+
+def test_what_is_announced_as_saved_would_survive_a_power_cut(tmp_path, monkeypatch):
+    """Every file, then its folder, is synced before the rename; the parent after it, and only then is pruned (T2)."""
+    for step in (1, 2):
+        save_and_prune(tmp_path, step, seed=step)
+    disk = RecordingDisk()
+    monkeypatch.setattr(files, "disk", disk)
+    save_and_prune(tmp_path, 3, seed=3)
+    final = tmp_path / "step-00000003"
+    made_visible = disk.done.index(("rename", final))
+    created = [path for what, path in disk.done if what == "create"]
+    assert [path.name for path in created] == [*FILES, files.MANIFEST]
+    for path in created:
+        last_write = max(at for at, done in enumerate(disk.done) if done == ("write", path))
+        synced = disk.done.index(("sync", path))
+        folder_synced = disk.done.index(("sync", path.parent))
+        assert last_write < synced < folder_synced < made_visible
+    parent_synced = disk.done.index(("sync", tmp_path))
+    pruned = next(
+        at for at, (what, path) in enumerate(disk.done) if what == "rename" and path.name.startswith(".trash")
+    )
+    assert made_visible < parent_synced < pruned

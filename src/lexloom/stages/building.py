@@ -127,6 +127,12 @@ def _check_fit(recipe: Recipe, config: Any) -> None:
             where="train.context",
             fix="Raise model.context, or lower train.context.",
         )
+    if recipe.train.compile is True and recipe.train.boundaries:
+        raise RecipeError(
+            "every batch with boundaries has another shape, which would be compiled anew",
+            where="train.compile",
+            fix='Set train.compile to false or "auto", or train.boundaries to false.',
+        )
 
 
 def check_prepared(prepared: Path) -> None:

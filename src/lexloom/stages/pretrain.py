@@ -202,7 +202,10 @@ def _follow(session: _Session, received: Received, sampler: Sampler) -> None:
     if session.is_over:
         return
     with progress("pretrain", session.course.steps) as tick:
-        for report in train(session.model, session.course, session.optimizer, session.progress):
+        reports = train(
+            session.model, session.course, session.optimizer, session.progress, compiled=session.plan.compiled
+        )
+        for report in reports:
             session.progress = report.progress
             _note(session, report, tick)
             signal_number = agreed(received.number)

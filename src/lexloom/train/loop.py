@@ -16,6 +16,7 @@ from lexloom.base.rng import generator
 from lexloom.data.batches import Windows
 from lexloom.objectives.contract import Objective
 from lexloom.train import guard, parallel
+from lexloom.train.compiling import Compiled
 from lexloom.train.course import Course, evenly_spread, to_device_of
 from lexloom.train.optim import Optimizer
 from lexloom.train.parallel import Gradient
@@ -51,7 +52,12 @@ class StepReport:
 
 
 def train(
-    model: nn.Module, course: Course, optimizer: Optimizer, progress: Progress | None = None
+    model: nn.Module,
+    course: Course,
+    optimizer: Optimizer,
+    progress: Progress | None = None,
+    *,
+    compiled: bool = False,
 ) -> Iterator[StepReport]:
     """Take the steps that are left of `course`, one report each.
 
@@ -60,11 +66,12 @@ def train(
     settings = course.settings
     progress = Progress() if progress is None else progress
     pool = parallel.replica_pool(settings.worker_threads, torch.get_num_threads())
+    forward = Compiled(model) if compiled else model
     while progress.step < course.steps:
         started = time.monotonic()
         model.train()
         share = lr_share(progress.step, course.steps, settings)
-        gradient = parallel.gradient_of(course.losses(model, progress.step), list(model.parameters()), pool)
+        gradient = parallel.gradient_of(course.losses(forward, progress.step), list(model.parameters()), pool)
         norm, reason = take_step(optimizer, gradient, share, settings.grad_clip)
         report = StepReport(
             progress=_advanced(progress, course, skipped=reason is not None),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from lexloom.train import parallel
+from lexloom.train import compiling, parallel
 from lexloom.train.course import Course, plan_course
 from lexloom.train.loop import take_step
 from lexloom.train.optim import Optimizer
@@ -21,6 +21,7 @@ from lexloom.train.throughput import flops_per_token, measured_peak_flops
 
 MEASURE_S = 2.0
 CALLS = 9
+TICK_S = 1e-6
 RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 
 
@@ -40,6 +41,7 @@ class Plan:
     """Peak of the whole process: libraries, parameters, gradients, optimizer, activations."""
     parameter_bytes: int
     gradient_bytes: int
+    """One set for each replica."""
     optimizer_bytes: int
     activation_bytes: int
     """What is left of the measured peak after a micro-batch."""
@@ -49,24 +51,41 @@ class Plan:
     flops_per_token: float
     peak_flops: float
     share_of_peak: float
+    compiled: bool
+    """Whether the run compiles its model."""
 
 
 def measure_plan(model: nn.Module, optimizer: Optimizer, course: Course) -> Plan:
-    """Train on a few micro-batches of the first step and add up; a budget in minutes is turned into steps here."""
-    settings = course.settings
-    before_bytes = peak_rss_bytes()
-    everything = course.losses(model, 0)
-    losses = everything[: settings.worker_threads]
-    pool = parallel.replica_pool(settings.worker_threads, torch.get_num_threads())
+    """Train on a few micro-batches of the first step and add up.
+
+    A budget in minutes is turned into steps here, and here `compile = "auto"` is decided.
+    """
+    settings, before_bytes = course.settings, peak_rss_bytes()
+    step_s = 0.0 if settings.compile is True else _step_s(model, model, optimizer, course)
+    compiled = settings.compile is True or compiling.may_pay(settings, _planned(course, step_s).steps * step_s)
+    if compiled:
+        compiled_s = _step_s(model, compiling.Compiled(model), optimizer, course)
+        compiled = settings.compile is True or compiling.pays(step_s, compiled_s)
+        step_s = compiled_s if compiled else step_s
+    return _added_up(model, optimizer, _planned(course, step_s), step_s, before_bytes, compiled=compiled)
+
+
+def _planned(course: Course, step_s: float) -> Course:
+    return plan_course(course.objective, course.windows, course.settings, seconds_per_step=max(step_s, TICK_S))
+
+
+def _step_s(model: nn.Module, forward: nn.Module, optimizer: Optimizer, course: Course) -> float:
+    """Seconds of an optimizer step; the first call is not counted."""
+    everything = course.losses(forward, 0)
+    losses = everything[: course.settings.worker_threads]
+    pool = parallel.replica_pool(course.settings.worker_threads, torch.get_num_threads())
     parameters = list(model.parameters())
     model.train()
     gradient = parallel.gradient_of(losses, parameters, pool)
     gradient_s = measured_s(lambda: parallel.gradient_of(losses, parameters, pool))
     take_step(optimizer, gradient, 0.0, None)
     update_s = _once_s(lambda: take_step(optimizer, parallel.gradient_of(losses, parameters, pool), 0.0, None))
-    step_s = gradient_s * math.ceil(len(everything) / len(losses)) + max(0.0, update_s - gradient_s)
-    course = plan_course(course.objective, course.windows, settings, seconds_per_step=step_s)
-    return _added_up(model, optimizer, course, step_s, before_bytes)
+    return gradient_s * math.ceil(len(everything) / len(losses)) + max(0.0, update_s - gradient_s)
 
 
 def measured_s(run: Callable[[], object]) -> float:
@@ -82,7 +101,9 @@ def peak_rss_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT_BYTES
 
 
-def _added_up(model: nn.Module, optimizer: Optimizer, course: Course, step_s: float, before_bytes: int) -> Plan:
+def _added_up(
+    model: nn.Module, optimizer: Optimizer, course: Course, step_s: float, before_bytes: int, *, compiled: bool
+) -> Plan:
     settings = course.settings
     parameter_bytes = sum(parameter.nbytes for parameter in model.parameters())
     optimizer_bytes = sum(tensor.nbytes for tensor in optimizer.state().values())
@@ -101,7 +122,7 @@ def _added_up(model: nn.Module, optimizer: Optimizer, course: Course, step_s: fl
         tokens_per_s=tokens_per_s,
         memory_bytes=memory_bytes,
         parameter_bytes=parameter_bytes,
-        gradient_bytes=parameter_bytes,
+        gradient_bytes=parameter_bytes * settings.worker_threads,
         optimizer_bytes=optimizer_bytes,
         activation_bytes=max(0, memory_bytes - before_bytes - parameter_bytes - optimizer_bytes),
         checkpoint_bytes=checkpoint_bytes,
@@ -109,6 +130,7 @@ def _added_up(model: nn.Module, optimizer: Optimizer, course: Course, step_s: fl
         flops_per_token=flops,
         peak_flops=peak,
         share_of_peak=flops * tokens_per_s / peak,
+        compiled=compiled,
     )
 
 

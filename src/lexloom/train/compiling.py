@@ -1,0 +1,55 @@
+"""torch.compile, where it pays: the same model, its hidden states computed by generated code while it trains.
+
+Measuring on the validation split and samples stay eager: each new shape would be compiled anew.
+"""
+
+import shutil
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lexloom.train.settings import TrainSettings
+
+COMPILERS = ("g++", "clang++", "c++")
+# Compiling takes a minute or two; below this no gain can make up for it.
+WORTH_MEASURING_S = 1200.0
+LEAST_GAIN = 1.05
+
+
+class Compiled(nn.Module):
+    """A decoder for training: `hidden` is compiled, all else is the model's own."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+        # One graph per shape: a graph for all shapes would depend on which came first, and so on where a run resumes
+        self._hidden: Any = torch.compile(model.hidden, dynamic=False)
+
+    @property
+    def head_weight_VD(self) -> Tensor:  # noqa: N802
+        """The model's own."""
+        weight: Tensor = self.model.head_weight_VD
+        return weight
+
+    def hidden(self, ids_BL: Tensor, **keywords: Any) -> Tensor:
+        """As the model's."""
+        x_BLD: Tensor = self._hidden(ids_BL, **keywords)
+        return x_BLD
+
+
+def may_pay(settings: TrainSettings, eager_s: float) -> bool:
+    """Whether `auto` should measure a compiled model too: a long run, one shape, torch's own products, a compiler."""
+    return (
+        settings.compile == "auto"
+        and eager_s >= WORTH_MEASURING_S
+        and settings.engine == "torch"
+        and settings.worker_threads == 1
+        and not settings.boundaries
+        and any(shutil.which(name) for name in COMPILERS)
+    )
+
+
+def pays(eager_step_s: float, compiled_step_s: float) -> bool:
+    """Whether the compiled step is enough faster to be worth it."""
+    return eager_step_s >= LEAST_GAIN * compiled_step_s
