@@ -36,10 +36,10 @@ MODELS = {
 }
 
 
-def prepared_folder(place: Path) -> Path:
+def prepared_folder(place: Path, *, seed: int = 0) -> Path:
     """Write a corpus of made-up verses into `place` and prepare it."""
     place.mkdir(parents=True, exist_ok=True)
-    rng = random.Random(0)
+    rng = random.Random(seed)
     verses = [" ".join(rng.choices(WORDS, k=rng.randint(3, 30))) for _ in range(90)]
     (place / "corpus.txt").write_text("\n\n".join(verses), encoding="utf-8")
     sections = {

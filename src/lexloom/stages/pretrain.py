@@ -19,7 +19,7 @@ from lexloom.models.folder import ModelFolder, save_model
 from lexloom.nn.linear import use_engine
 from lexloom.objectives import OBJECTIVES
 from lexloom.report.card import model_card
-from lexloom.report.page import write_report
+from lexloom.report.page import REPORT, write_report
 from lexloom.report.read import read_run
 from lexloom.stages.building import Parts, check_prepared, gather
 from lexloom.stages.evaluate import describe as describe_evaluation
@@ -85,6 +85,8 @@ def pretrain(
         console.quiet = not leader
         if (run / MODEL / files.MANIFEST).is_file() and step is None:
             say(f"{run} is already finished; its model is in {run / MODEL}")
+            if leader and not (run / REPORT).is_file():
+                write_report(run)
             return Outcome(run / MODEL, _finished_steps(run), already_finished=True)
         session = _open(recipe, prepared, run, allow_change, step, leader=leader)
         try:

@@ -1,11 +1,15 @@
+import itertools
 import json
 import math
 
 import pytest
+from safetensors.torch import load_file
 
 from lexloom.base import files
-from lexloom.base.errors import FolderError, RecipeError
+from lexloom.base.errors import FolderError, RecipeError, RunStopped
 from lexloom.models.folder import load_model
+from lexloom.objectives import OBJECTIVES
+from lexloom.objectives.contract import Loss, Objective
 from lexloom.stages.plan import plan
 from lexloom.stages.pretrain import pretrain
 from lexloom.train.diary import CLOCK_FIELDS
@@ -123,10 +127,54 @@ def test_a_change_before_resuming_is_refused_by_name(prepared, unfinished, field
 
 
 def test_other_data_is_a_change_too(unfinished, tmp_path):
-    other = tmp_path / "other"
-    other.mkdir()
+    with pytest.raises(FolderError, match=r"data\.train: .* → "):
+        pretrain(recipe_of(), prepared_folder(tmp_path, seed=1), unfinished)
+
+
+def test_what_is_not_a_prepared_folder_is_refused_with_the_command_that_makes_one(tmp_path):
     with pytest.raises(FolderError, match="Run `lexloom prepare` first"):
-        pretrain(recipe_of(), other, unfinished)
+        pretrain(recipe_of(), tmp_path, tmp_path / "run")
+
+
+def test_two_threads_give_the_same_bytes_every_time_and_after_a_resume(prepared, tmp_path):
+    recipe = recipe_of(threads=2)
+    for name in ("one", "two"):
+        pretrain(recipe, prepared, tmp_path / name)
+    files.discard(tmp_path / "two" / "model")
+    files.discard(tmp_path / "two" / "checkpoints" / "step-00000012")
+    pretrain(recipe, prepared, tmp_path / "two")
+    assert weights(tmp_path / "one") == weights(tmp_path / "two")
+    assert timeless(tmp_path / "one") == timeless(tmp_path / "two")
+
+
+def poisoned(bad_calls):
+    """The causal objective, whose loss is NaN at these calls in training."""
+    causal, calls = OBJECTIVES["causal"], itertools.count(1)
+
+    def loss(model, batch):
+        right = causal.loss(model, batch)
+        if not right.sum.requires_grad or next(calls) not in bad_calls:
+            return right
+        return Loss(right.sum * math.nan, right.count)
+
+    return Objective(causal.make_batch, loss)
+
+
+def test_a_nan_is_in_the_diary_as_it_was_and_never_in_a_checkpoint(prepared, tmp_path, monkeypatch):
+    run, one_batch = tmp_path / "run", {"micro_batch": 16, "checkpoint_every": 1}
+    pretrain(recipe_of(**one_batch, steps=1), prepared, run)
+    files.discard(run / "model")
+    monkeypatch.setitem(OBJECTIVES, "causal", poisoned(range(20, 1000)))
+    with pytest.raises(RunStopped, match="3 steps in a row") as caught:
+        pretrain(recipe_of(**one_batch, steps=60, max_skipped_steps=3), prepared, run, allow_change=["train"])
+    assert caught.value.exit_code == 3
+    skipped = lines(run, "skipped")
+    assert len(skipped) == 3
+    assert {(line["loss"], line["reason"]) for line in skipped} == {("nan", "the loss is nan")}
+    assert all(len(line["windows"]) == 16 for line in skipped)
+    assert sorted(line["step"] for line in [*lines(run, "step"), *skipped]) == list(range(1, skipped[-1]["step"] + 1))
+    for path in (run / "checkpoints").glob("step-*"):
+        assert all(tensor.isfinite().all() for tensor in load_file(path / "model.safetensors").values())
 
 
 def test_an_allowed_change_is_said_aloud_and_taken(prepared, tmp_path, capsys):
