@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from tests.fakes import FakeDecoder, FakeWindows
 
-from fakes import FakeDecoder, FakeWindows
 from lexloom.base.rng import generator
 from lexloom.objectives import OBJECTIVES
 

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from failing_disk import FAULTS, FailingDisk
+from tests.fakes import FakeDecoder
+from tests.faults.failing_disk import FAULTS, FailingDisk
+from tests.small import prepared_folder, recipe_of
 
-from fakes import FakeDecoder
 from lexloom.base import files
 from lexloom.base.errors import RunStopped
 from lexloom.stages.pretrain import pretrain
 from lexloom.train import checkpoint
 from lexloom.train.optim import Optimizer
 from lexloom.train.settings import TrainSettings
-from small import prepared_folder, recipe_of
 
 FILES = [checkpoint.MODEL, checkpoint.OPTIMIZER, checkpoint.STATE]
 
@@ -136,7 +136,7 @@ def test_a_passing_failure_during_a_save_does_not_end_the_run(prepared, whole, t
     assert outcome.steps == 12
     assert written == [3, 6, 9, 12]
     assert files.sha256_of(outcome.model / "model.safetensors") == expected
-    assert "step 6 can't be written" in " ".join(capsys.readouterr().err.split())
+    assert "the disk failed at step 6" in " ".join(capsys.readouterr().err.split())
 
 
 class RecordingDisk(files.Disk):

@@ -55,6 +55,7 @@ def gather(recipe: Recipe, prepared: Path) -> Parts:
     validation = open_split(prepared, "validation", tokenizer_sha256=tokenizer.sha256)
     config = config_of(recipe.model, tokenizer.vocab_size)
     _check_fit(recipe, config)
+    _check_prompts(settings, tokenizer, config)
     return Parts(
         recipe=recipe,
         tokenizer=tokenizer,
@@ -133,6 +134,18 @@ def _check_fit(recipe: Recipe, config: Any) -> None:
             where="train.compile",
             fix='Set train.compile to false or "auto", or train.boundaries to false.',
         )
+
+
+def _check_prompts(settings: TrainSettings, tokenizer: Tokenizer, config: Any) -> None:
+    """A sample that can't be written would end the run hours later."""
+    for prompt in settings.sample_prompts:
+        tokens = len(tokenizer.encode(prompt))
+        if tokens + 1 >= config.context:
+            raise RecipeError(
+                f"{prompt[:20]!r}… has {tokens} tokens, no room is left in a context of {config.context}",
+                where="train.sample_prompts",
+                fix="Shorten it.",
+            )
 
 
 def check_prepared(prepared: Path) -> None:

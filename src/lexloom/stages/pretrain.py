@@ -1,19 +1,18 @@
 """`lexloom pretrain`: a recipe and a prepared folder become a run folder with a trained model in it.
 
-The same command on the same folder resumes by itself, exactly; on a finished run it says so. This file consumes the
-reports of train/loop.py: it writes the diary, measures, samples, saves, and stops in good order.
+The same command on the same folder resumes by itself, exactly; on a finished run it says so. This file opens a run
+and ends it; what happens in between, step by step, is in stages/session.py.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lexloom.base import files
-from lexloom.base.console import Tick, console, progress, say, size
-from lexloom.base.errors import Interrupted, RunStopped
+from lexloom.base.console import console, say, size
 from lexloom.base.recipe import to_toml
 from lexloom.models.folder import ModelFolder, save_model
 from lexloom.nn.linear import use_engine
@@ -29,29 +28,22 @@ from lexloom.stages.plan import plan_of
 from lexloom.stages.prepare import LEDGER
 from lexloom.stages.recipe import Recipe
 from lexloom.stages.samples import write_sample
-from lexloom.text.tokenizers import Tokenizer
+from lexloom.stages.session import CHECKPOINTS, Sampler, Session, follow, stopped
 from lexloom.train import checkpoint
-from lexloom.train.course import Course, plan_course
+from lexloom.train.course import plan_course
 from lexloom.train.diary import FILE as METRICS
 from lexloom.train.diary import Diary
 from lexloom.train.events import Events
-from lexloom.train.loop import Progress, StepReport, mean_loss, train
-from lexloom.train.optim import Optimizer
-from lexloom.train.parallel import agreed, joined_processes, wait_for_all
+from lexloom.train.loop import Progress
+from lexloom.train.parallel import joined_processes, wait_for_all
 from lexloom.train.plan import Plan, peak_rss_bytes
-from lexloom.train.signals import Received, caught_signals
+from lexloom.train.signals import caught_signals
 from lexloom.train.stopping import Best
 
-CHECKPOINTS = "checkpoints"
 MODEL = "model"
 PLAN = "plan.json"
 MEASURED = "measured.json"
 RECIPE = "recipe.toml"
-FAILED_SAVES_ALLOWED = 2
-NATS_PER_BIT = 0.6931471805599453
-
-Sampler = Callable[[Any, Tokenizer, str, int], str]
-"""(model, tokenizer, prompt, seed) → the model's continuation."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +82,11 @@ def pretrain(
             return Outcome(run / MODEL, _finished_steps(run), already_finished=True)
         session = _open(recipe, prepared, run, allow_change, step, leader=leader)
         try:
-            _follow(session, received, sampler)
+            follow(session, received, sampler)
             if leader:
                 _finish(session)
         except OSError as error:
-            raise _stopped(session, error) from error
+            raise stopped(session, error) from error
         finally:
             session.close()
         return Outcome(run / MODEL, session.progress.step, already_finished=False)
@@ -105,44 +97,9 @@ def describe(outcome: Outcome) -> str:
     return f"{outcome.steps:,} steps; the model is in {outcome.model}"
 
 
-@dataclass(kw_only=True)
-class _Session:
-    """A run under way: its parts, and the little that changes from step to step."""
-
-    parts: Parts
-    prepared: Path
-    run: Path
-    plan: Plan
-    model: Any
-    optimizer: Optimizer
-    course: Course
-    diary: Diary | None
-    """Only the leader of several processes writes."""
-    events: Events | None
-    progress: Progress
-    best: Best
-    saved_step: int | None
-    failed_saves: int = 0
-
-    @property
-    def is_over(self) -> bool:
-        return self.progress.step >= self.course.steps or self.best.is_over(self.course.settings.patience)
-
-    def write(self, kind: str, **fields: Any) -> None:
-        if self.diary is not None:
-            line = self.diary.write(kind, self.progress.step, fields)
-            if self.events is not None:
-                self.events.write(line)
-
-    def close(self) -> None:
-        for writer in (self.diary, self.events):
-            if writer is not None:
-                writer.close()
-
-
 def _open(
     recipe: Recipe, prepared: Path, run: Path, allow_change: Sequence[str], step: int | None, *, leader: bool
-) -> _Session:
+) -> Session:
     if leader:
         files.sweep(run / CHECKPOINTS)
     parts = gather(recipe, prepared)
@@ -157,7 +114,7 @@ def _open(
     if leader and step is not None:
         _discard_after(run, step)
     start = Progress(**state.get("progress", {}))
-    return _Session(
+    return Session(
         parts=parts,
         prepared=prepared,
         run=run,
@@ -197,126 +154,7 @@ def _begin(parts: Parts, prepared: Path, run: Path, plan: Plan) -> None:
     files.write_json(run / PLAN, dataclasses.asdict(plan))
 
 
-def _follow(session: _Session, received: Received, sampler: Sampler) -> None:
-    """Consume the loop's reports until the run is over."""
-    if session.progress.step:
-        say(f"Resumed after step {session.progress.step} of {session.course.steps}")
-    if session.is_over:
-        return
-    with progress("pretrain", session.course.steps) as tick:
-        reports = train(
-            session.model, session.course, session.optimizer, session.progress, compiled=session.plan.compiled
-        )
-        for report in reports:
-            session.progress = report.progress
-            _note(session, report, tick)
-            signal_number = agreed(received.number)
-            _after_step(session, sampler, leaving=signal_number != 0)
-            if session.is_over:
-                break
-            if signal_number:
-                _leave(session, signal_number)
-
-
-def _note(session: _Session, report: StepReport, tick: Tick) -> None:
-    tokens = session.course.tokens(report.progress.step - 1)
-    tokens_per_s = tokens / report.seconds
-    share = session.plan.flops_per_token * tokens_per_s / session.plan.peak_flops
-    fields = {
-        "loss": report.loss,
-        "lr": report.lr,
-        "grad_norm": report.grad_norm,
-        "tokens": report.progress.tokens,
-        "epoch": session.course.epoch(report.progress.step),
-        "seconds": report.seconds,
-        "tokens_per_s": tokens_per_s,
-        "share_of_peak": share,
-    }
-    if report.skipped is None:
-        session.write("step", **fields)
-    else:
-        say(f"Skipped step {report.progress.step}: {report.skipped}")
-        session.write("skipped", reason=report.skipped, windows=report.windows, **fields)
-    note = f"loss {report.loss:.3f}  {size(tokens_per_s, 'tokens/s')}  {share:.0%} of peak"
-    tick(report.progress.step, note)
-
-
-def _after_step(session: _Session, sampler: Sampler, *, leaving: bool) -> None:
-    """Measure, sample and save where the step is due for it."""
-    settings, step = session.course.settings, session.progress.step
-    last = step == session.course.steps
-    if step % settings.evaluate_every == 0 or last:
-        _evaluate(session)
-    if settings.sample_every is not None and (step % settings.sample_every == 0 or last):
-        _sample(session, sampler)
-    best = settings.patience is not None and session.best.step == step
-    if session.diary is not None and (step % settings.checkpoint_every == 0 or best or session.is_over or leaving):
-        _save(session, session.diary, must=session.is_over or leaving)
-
-
-def _evaluate(session: _Session) -> None:
-    if session.parts.validation is not None:
-        objective, settings = session.course.objective, session.course.settings
-        loss = mean_loss(session.model, objective, session.parts.validation, settings)
-        session.best = session.best.after(loss, session.progress.step)
-        bits_per_byte = loss / NATS_PER_BIT * session.parts.tokens_per_byte
-        session.write("validation", loss=loss, bits_per_byte=bits_per_byte)
-
-
-def _sample(session: _Session, sampler: Sampler) -> None:
-    session.model.eval()
-    settings = session.course.settings
-    for prompt in settings.sample_prompts:
-        text = sampler(session.model, session.parts.tokenizer, prompt, settings.seed)
-        session.write("sample", prompt=prompt, text=text)
-
-
-def _save(session: _Session, diary: Diary, *, must: bool) -> None:
-    """Write a checkpoint, then prune. A disk that fails doesn't end the run unless it `must` be saved now."""
-    settings, step, folder = session.course.settings, session.progress.step, session.run / CHECKPOINTS
-    try:
-        state = {
-            "progress": dataclasses.asdict(session.progress),
-            "best": dataclasses.asdict(session.best) if session.best.step is not None else {},
-            "metrics_bytes": diary.sync(),
-        }
-        checkpoint.write_checkpoint(
-            folder, step, session.model, session.optimizer, state=state, made_with=session.parts.made_with
-        )
-        session.saved_step, session.failed_saves = step, 0
-        protect = () if settings.patience is None or session.best.step is None else (session.best.step,)
-        checkpoint.prune(folder, keep=settings.keep_checkpoints, newest=step, protect=protect)
-    except OSError as error:
-        _survive(session, error, must=must and session.saved_step != step)
-
-
-def _survive(session: _Session, error: OSError, *, must: bool) -> None:
-    """Go on from memory after a failed save, up to twice in a row."""
-    session.failed_saves += 1
-    stopped = _stopped(session, error)
-    if must or session.failed_saves > FAILED_SAVES_ALLOWED:
-        raise stopped from error
-    say(f"Warning: {stopped.what}; the next interval tries again")
-
-
-def _stopped(session: _Session, error: OSError) -> RunStopped:
-    safe = "nothing is saved yet" if session.saved_step is None else f"step {session.saved_step} is safe"
-    return RunStopped(
-        f"step {session.progress.step} can't be written: {error}; {safe}",
-        where=str(session.run),
-        fix="Make room on the disk and start the same command again.",
-    )
-
-
-def _leave(session: _Session, signal_number: int) -> None:
-    raise Interrupted(
-        f"saved step {session.progress.step} of {session.course.steps}",
-        signal_number=signal_number,
-        fix="Start the same command again to go on.",
-    )
-
-
-def _finish(session: _Session) -> None:
+def _finish(session: Session) -> None:
     """Evaluate the last weights, or the best ones where patience is set; write the model folder and the report."""
     run, parts, model = session.run, session.parts, session.model
     provenance = {**_provenance(session), "weights_of_step": _take_best_weights(session)}
@@ -333,7 +171,7 @@ def _finish(session: _Session) -> None:
     say(f"The report is in {write_report(run)}")
 
 
-def _take_best_weights(session: _Session) -> int:
+def _take_best_weights(session: Session) -> int:
     """Load the best weights where patience is set; returns the step of the weights that the model has now."""
     checkpoints, best = session.run / CHECKPOINTS, session.best.step
     if session.course.settings.patience is None or best is None or best == session.progress.step:
@@ -346,7 +184,7 @@ def _take_best_weights(session: _Session) -> int:
     return best
 
 
-def _provenance(session: _Session) -> dict[str, Any]:
+def _provenance(session: Session) -> dict[str, Any]:
     made_with = session.parts.made_with
     return {
         "recipe": session.parts.recipe.model_dump(mode="json"),

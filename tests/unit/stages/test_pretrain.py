@@ -4,6 +4,7 @@ import math
 
 import pytest
 from safetensors.torch import load_file
+from tests.small import prepared_folder, recipe_of
 
 from lexloom.base import files
 from lexloom.base.errors import FolderError, RecipeError, RunStopped
@@ -13,7 +14,6 @@ from lexloom.objectives.contract import Loss, Objective
 from lexloom.stages.plan import plan
 from lexloom.stages.pretrain import pretrain
 from lexloom.train.diary import CLOCK_FIELDS
-from small import prepared_folder, recipe_of
 
 
 @pytest.fixture(scope="module")
@@ -239,6 +239,8 @@ def test_the_plan_adds_up(prepared):
         ("gpt", {"model": {"width": 50, "heads": 3}}, "model.width"),
         ("gpt", {"model": {"vocab_size": 5}}, "model.vocab_size: 5 is less than the tokenizer's"),
         ("gpt", {"model": {"preset": "toyy"}}, "did you mean 'toy'?"),
+        ("gpt", {"sample_prompts": ("moon" * 10,)}, "train.sample_prompts: 'moonmoonmoonmoonmoon'… has 40 tokens"),
+        ("gpt", {"compile": True, "boundaries": True}, "train.compile: every batch with boundaries"),
         ("gpt", {"context": 64}, "train.context: 64 tokens are more than the model's context of 32"),
         ("llama", {"model": {"family": "lama"}}, "model.family: unknown value 'lama'; did you mean 'llama'?"),
     ],

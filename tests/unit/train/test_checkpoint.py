@@ -3,8 +3,8 @@ import os
 
 import pytest
 import torch
+from tests.fakes import FakeDecoder
 
-from fakes import FakeDecoder
 from lexloom.base import files
 from lexloom.base.errors import DamagedError, FolderError, RunStopped
 from lexloom.train import checkpoint

@@ -1,8 +1,8 @@
 from collections import Counter
 
 import pytest
+from tests.fakes import FakeWindows
 
-from fakes import FakeWindows
 from lexloom.objectives import OBJECTIVES
 from lexloom.train.course import evenly_spread, plan_course
 from lexloom.train.settings import TrainSettings

@@ -2,8 +2,8 @@ import math
 
 import pytest
 import torch
+from tests.fakes import FakeDecoder, FakeWindows
 
-from fakes import FakeDecoder, FakeWindows
 from lexloom.base.errors import RunStopped
 from lexloom.objectives import OBJECTIVES
 from lexloom.objectives.contract import Loss, Objective

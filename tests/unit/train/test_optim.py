@@ -1,8 +1,8 @@
 import pytest
 import torch
+from tests.fakes import FakeDecoder
 from torch import nn
 
-from fakes import FakeDecoder
 from lexloom.base.errors import DamagedError
 from lexloom.nn.linear import Linear
 from lexloom.train.muon import newton_schulz, orthogonalised

@@ -1,8 +1,8 @@
 import pytest
 import torch
+from tests.fakes import FakeDecoder, FakeWindows
 from torch import nn
 
-from fakes import FakeDecoder, FakeWindows
 from lexloom.objectives import OBJECTIVES
 from lexloom.objectives.contract import Loss
 from lexloom.train.course import plan_course
