@@ -3,10 +3,10 @@
 python benchmarks/quality.py --text input.txt              both, alternating; needs the text of karpathy/char-rnn
 python benchmarks/quality.py --text input.txt --seeds 1 2 3
 
-Both train on the first 90 % of the characters and are measured on every character of the last 10 % (but its first, which
-has nothing before it), in windows of the training context. Clocks count training only: making the model and all steps, in
-a fresh process, after imports. nanoGPT's setting: 4 layers, width 128, context 64, batch 12, 2,000 steps, as its README
-gives it for a CPU.
+Both train on the first 90 % of the characters and are measured on every character of the last 10 % (but its first,
+which has nothing before it), in windows of the training context. Clocks count training only: making the model and all
+steps, in a fresh process, after imports. nanoGPT's setting: 4 layers, width 128, context 64, batch 12, 2,000 steps, as
+its README gives it for a CPU.
 """
 
 import argparse

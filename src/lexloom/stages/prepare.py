@@ -9,7 +9,7 @@ give the same bytes, whatever the number of workers.
 
 import json
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from lexloom.text.quality import measure
 from lexloom.text.readers import DataSettings, Document, read_sources
 from lexloom.text.redaction import RedactSettings
 from lexloom.text.sources import Source, find_sources
-from lexloom.text.split import SplitSettings, side_of_hash
+from lexloom.text.split import Side, SplitSettings, side_of_hash
 from lexloom.text.spool import Spool
 from lexloom.text.tokenizers import Tokenizer, TokenizerSettings, train_tokenizer, write_tokenizer
 from lexloom.text.vocabularies import read_tokenizer
@@ -168,23 +168,43 @@ def gather(settings: PrepareSettings, spool: Spool, ledger: Ledger) -> Corpus:
     # One ledger for each step, added up at the end: their order must not depend on how far reading runs ahead.
     reading, cleaning, judging = Ledger(), Ledger(), Ledger()
     contaminants = read_contaminants(settings.decontaminate, judging)
-    sources = find_sources(settings.data.sources, reading)
-    total = _known_bytes(sources)
+    groups = [(find_sources(names, reading), side) for names, side in _sources_and_sides(settings)]
+    total = _known_bytes([source for sources, _ in groups for source in sources])
     cleaner = Cleaner(settings.clean, settings.filter, settings.redact, settings.duplicates, contaminants)
     corpus, seen = Corpus(), set[bytes]()
     with progress("cleaning", total) as tick:
-        documents = read_sources(sources, ledger=reading, settings=settings.data, on_bytes=_adding(tick))
-        for chunk in ordered_map(cleaner, in_chunks(documents), _workers(settings.workers, total)):
-            cleaning.add(chunk.ledger)
-            _add_chunk(chunk, corpus, spool, seen, settings, judging)
+        on_bytes = _adding(tick)
+        for sources, side in groups:
+            documents = read_sources(sources, ledger=reading, settings=settings.data, on_bytes=on_bytes)
+            for chunk in ordered_map(cleaner, in_chunks(documents), _workers(settings.workers, total)):
+                cleaning.add(chunk.ledger)
+                _add_chunk(chunk, side, corpus, spool, seen, settings, judging)
     spool.finish()
     for part in (reading, cleaning, judging):
         ledger.add(part)
     return corpus
 
 
+SideOf = Callable[[bytes], Side]
+"""From a document's content hash to its side."""
+
+
+def _sources_and_sides(settings: PrepareSettings) -> list[tuple[Sequence[str], SideOf]]:
+    """Named validation files come first, so that of a document on both sides the one for training is the duplicate."""
+    split = settings.split
+    if split.validation_sources:
+        return [(split.validation_sources, lambda _: "validation"), (settings.data.sources, lambda _: "train")]
+    return [(settings.data.sources, lambda digest: side_of_hash(digest, split.validation_share))]
+
+
 def _add_chunk(
-    chunk: Chunk, corpus: Corpus, spool: Spool, seen: set[bytes], settings: PrepareSettings, ledger: Ledger
+    chunk: Chunk,
+    side_of: SideOf,
+    corpus: Corpus,
+    spool: Spool,
+    seen: set[bytes],
+    settings: PrepareSettings,
+    ledger: Ledger,
 ) -> None:
     fresh = []
     for index, (document, digest) in enumerate(zip(chunk.documents, chunk.hashes, strict=True)):
@@ -196,8 +216,7 @@ def _add_chunk(
         overlap = chunk.contaminated_by[index]
         if overlap is not None:
             corpus.contaminated[len(corpus.sides)] = overlap
-        side = side_of_hash(digest, settings.split.validation_share)
-        corpus.sides.append(SPLITS.index(side) + 1)
+        corpus.sides.append(SPLITS.index(side_of(digest)) + 1)
         corpus.characters.append(len(document.text))
         spool.add(document)
     if settings.duplicates.near:

@@ -15,6 +15,9 @@ class SplitSettings(Settings):
 
     validation_share: float = Field(default=0.05, gt=0.0, lt=1.0)
     """The share of the documents on the validation side, met on average since each document decides for itself."""
+    validation_sources: tuple[str, ...] = ()
+    """Files, folders or patterns that are the validation side; then all of data.sources is for training, but for what
+    also stands in these, which is dropped there as a duplicate."""
 
 
 def side_of(text: str, validation_share: float) -> Side:

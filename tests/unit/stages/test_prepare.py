@@ -233,3 +233,14 @@ def test_decontamination_names_the_file_and_spares_the_rest(tmp_path: Path) -> N
 def test_prepare_needs_no_torch() -> None:
     code = "import sys; import lexloom.stages.prepare; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_named_validation_files_are_the_validation_side_and_are_never_trained_on(tmp_path: Path) -> None:
+    train = corpus(tmp_path)
+    held_out = tmp_path / "held_out.txt"
+    held_out.write_text("整首都没有见过的诗。\n" + train.read_text(encoding="utf-8").splitlines()[3], encoding="utf-8")
+    chosen = settings(train, split={"validation_sources": [str(held_out)]}, duplicates={"near": False}, keep_text=True)
+    facts = prepare(chosen, tmp_path / "out")
+    assert facts["documents"] == {"train": 59, "validation": 2}
+    [dropped] = [row for row in facts["ledger"] if row["outcome"] == "exact"]
+    assert dropped["examples"][0].endswith("corpus.txt:4")
