@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from lexloom import __version__
-from lexloom.base.errors import UserError
+from lexloom.base.errors import EXIT_USER, UserError
 
 INTERRUPTED = 130
 STDIN = "-"
@@ -53,6 +53,10 @@ def main() -> None:
     except BrokenPipeError:
         # The reader has left, as in `lexloom show run | head`; Python must not complain again at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        # A full disk, a missing permission: the system's words name the file and the reason
+        _explain(UserError(error.strerror or str(error), where=error.filename and str(error.filename)))
+        sys.exit(EXIT_USER)
 
 
 @app.command()

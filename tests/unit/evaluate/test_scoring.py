@@ -7,7 +7,7 @@ import torch
 from lexloom.base.errors import UserError
 from lexloom.evaluate import scoring
 from lexloom.evaluate.scoring import score_documents
-from scripted import ScriptedDecoder, scrambled
+from tests.scripted import ScriptedDecoder, scrambled
 
 START = 0
 

@@ -11,8 +11,9 @@ from lexloom.base.errors import UserError
 from lexloom.generate.prompts import prompt_ids
 from lexloom.generate.settings import SamplingSettings
 from lexloom.generate.text import collect, first_stop, generate_text
-from lexloom.text.tokenizers import Tokenizer, byte_level_bpe, config_for
-from scripted import scripted
+from lexloom.text.tokenizer_kinds import byte_level_bpe
+from lexloom.text.tokenizers import Tokenizer, config_for
+from tests.scripted import scripted
 
 MATERIAL = "😀𠮷é春ab\nSTOP停。"
 LETTERS = [MATERIAL[i : i + 1] for i in range(len(MATERIAL))]
