@@ -13,6 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import torch
+
 ENGINES = ("lexloom", "transformers")
 PROMPT_TOKENS = 32
 NEW_TOKENS = 128
@@ -24,22 +26,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--threads", type=int, help="torch's threads; its own choice if not given")
     parser.add_argument("--engine", choices=ENGINES, help="measure this one only, in this process")
     options = parser.parse_args()
     if options.engine is not None:
+        if options.threads is not None:
+            torch.set_num_threads(options.threads)
         for batch in options.batches:
             print(json.dumps(measure(options.engine, options.model, batch)), flush=True)
         return
     with tempfile.TemporaryDirectory() as scratch:
-        compare(options.model or write_random_model(Path(scratch) / "model"), options.batches)
+        compare(options.model or write_random_model(Path(scratch) / "model"), options.batches, options.threads)
 
 
-def compare(model: Path, batches: list[int]) -> None:
+def compare(model: Path, batches: list[int], threads: int | None) -> None:
     speeds: dict[tuple[str, int], list[float]] = {}
     for _ in range(ROUNDS):
         for engine in ENGINES:
-            command = [sys.executable, __file__, "--engine", engine, "--model", str(model), "--batches"]
-            output = subprocess.run([*command, *map(str, batches)], check=True, capture_output=True, text=True).stdout
+            command = [sys.executable, __file__, "--engine", engine, "--model", str(model)]
+            command += [] if threads is None else ["--threads", str(threads)]
+            command += ["--batches", *map(str, batches)]
+            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             for line in output.splitlines():
                 found = json.loads(line)
                 speeds.setdefault((engine, found["batch"]), []).append(found["tokens_per_s"])
@@ -66,14 +73,15 @@ def lexloom_engine(folder: Path):
     from lexloom.generate.engine import generate_ids
     from lexloom.generate.settings import SamplingSettings
     from lexloom.models.folder import load_model
+    from lexloom.nn.few_rows import lay_out_for_few_rows
 
     model = load_model(folder, verify=False).model
+    lay_out_for_few_rows(model)
     settings = SamplingSettings(temperature=0, max_tokens=NEW_TOKENS)
     return lambda prompts: sum(1 for _ in generate_ids(model, prompts, settings))
 
 
 def transformers_engine(folder: Path):
-    import torch
     from transformers import AutoModelForCausalLM, GenerationConfig
 
     model = AutoModelForCausalLM.from_pretrained(folder).eval()

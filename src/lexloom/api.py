@@ -16,10 +16,10 @@ from lexloom.base.errors import UserError
 from lexloom.base.recipe import check
 from lexloom.evaluate.scoring import score_documents
 from lexloom.generate.prompts import check_ids
-from lexloom.generate.reply import answer, chat_format, continue_texts, start_id, tokenizer_of
+from lexloom.generate.reply import answer, chat_format, continue_texts, load_speaker, start_id, tokenizer_of
 from lexloom.generate.settings import SamplingSettings
 from lexloom.generate.text import Piece
-from lexloom.models.folder import ModelFolder, load_model
+from lexloom.models.folder import ModelFolder
 from lexloom.text.chat import Message
 from lexloom.text.tokenizers import Tokenizer
 
@@ -44,7 +44,7 @@ def load(folder: str | Path, *, verify: bool = True) -> "LanguageModel":
     `verify` checks hashes and replays the golden inputs. Raises FolderError or DamagedError.
     """
     path = Path(folder)
-    return LanguageModel(load_model(path, verify=verify), path)
+    return LanguageModel(load_speaker(path, verify=verify), path)
 
 
 class LanguageModel:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from tests.folders import write_model
 
 import lexloom
-from folders import write_model
 from lexloom.base.errors import FolderError, RecipeError, UserError
 from lexloom.models import FAMILIES
 

@@ -3,6 +3,7 @@
 The engine knows nothing of text. Axes: B rows still running, L length, D width, V vocabulary.
 """
 
+import contextlib
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from lexloom.base.rng import generator
 from lexloom.generate.prompts import check_ids, reply_tokens
 from lexloom.generate.sampling import Floats, Ids, log_probability, next_token
 from lexloom.generate.settings import MAX_SEED, SamplingSettings
+from lexloom.nn.few_rows import FEW_ROWS, one_thread
 
 PREFILL_TOKENS = 2048  # tokens of all rows that pass through the model at once; bounds the memory of long prompts
 
@@ -168,8 +170,9 @@ def _prefill(model: Decoder, cache: Rows, prompts: list[list[int]]) -> Floats:
 
 @torch.inference_mode()
 def _step(model: Decoder, cache: Rows, ids: list[int]) -> Floats:
-    x_B1D = model.hidden(torch.tensor(ids)[:, None], cache=cache)
-    return _as_array(model.scores(x_B1D[:, 0]))
+    with one_thread() if len(ids) <= FEW_ROWS else contextlib.nullcontext():
+        x_B1D = model.hidden(torch.tensor(ids)[:, None], cache=cache)
+        return _as_array(model.scores(x_B1D[:, 0]))
 
 
 def _as_array(scores_BV: Tensor) -> Floats:

@@ -8,9 +8,17 @@ from lexloom.base.recipe import choose
 from lexloom.generate.prompts import first_ids, prompt_ids, separator_ids
 from lexloom.generate.settings import SamplingSettings
 from lexloom.generate.text import Piece, generate_text
-from lexloom.models.folder import ModelFolder
+from lexloom.models.folder import ModelFolder, load_model
+from lexloom.nn.few_rows import lay_out_for_few_rows
 from lexloom.text.chat import CHAT_FORMATS, ChatFormat, Message, chat_format_of
 from lexloom.text.tokenizers import Tokenizer
+
+
+def load_speaker(path: Path, *, verify: bool = True) -> ModelFolder:
+    """Load a model folder for reading and writing text, laid out for decoding; not for training it further."""
+    folder = load_model(path, verify=verify)
+    lay_out_for_few_rows(folder.model)
+    return folder
 
 
 def continue_texts(

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from lexloom.nn.few_rows import are_few_rows, few_rows_linear
+
 
 class Linear(nn.Module):
     """x (…, inputs) → x @ weightᵀ + bias (…, outputs); weight (outputs, inputs) as torch and safetensors store it.
@@ -32,6 +34,8 @@ class Linear(nn.Module):
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x (…, K) @ weight (N, K)ᵀ + bias (N) → (…, N), differentiable (once, unless the engine is torch's)."""
+    if are_few_rows(x):
+        return few_rows_linear(x, weight, bias)
     if _engine is torch.mm or not _fits(x):
         return functional.linear(x, weight, bias)
     y: Tensor = _Linear.apply(x, weight, bias)  # type: ignore[no-untyped-call]

@@ -7,10 +7,9 @@ from pathlib import Path
 from lexloom.base.console import say
 from lexloom.base.errors import UserError
 from lexloom.generate.prompts import ContextFull
-from lexloom.generate.reply import answer, chat_format
+from lexloom.generate.reply import answer, chat_format, load_speaker
 from lexloom.generate.settings import DEFAULT_REPLY_TOKENS, SamplingSettings
 from lexloom.generate.text import Piece
-from lexloom.models.folder import load_model
 from lexloom.text.chat import Message
 
 Reply = Callable[[list[Message]], Iterator[Piece]]
@@ -30,7 +29,7 @@ def chat(
     outgrows the context, its oldest exchange is forgotten, and it says so. Ctrl-C ends a reply or, between replies, the
     conversation; so does the end of the input. Returns the conversation.
     """
-    contents = load_model(folder)
+    contents = load_speaker(folder)
     chosen = chat_format(folder, format_name)
     if settings.max_tokens is None:
         reply_tokens = max(1, settings.min_tokens, min(DEFAULT_REPLY_TOKENS, contents.model.config.context // 2))

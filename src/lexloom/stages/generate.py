@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from lexloom.base.console import print_json
-from lexloom.generate.reply import continue_texts
+from lexloom.generate.reply import continue_texts, load_speaker
 from lexloom.generate.settings import MAX_SEED, SamplingSettings
-from lexloom.models.folder import load_model
 
 Facts = dict[str, Any]
 
@@ -22,7 +21,7 @@ def generate(folder: Path, prompt: str, settings: SamplingSettings, *, json: boo
     """
     if settings.seed is None:
         settings = settings.model_copy(update={"seed": secrets.randbelow(MAX_SEED)})
-    contents = load_model(folder)
+    contents = load_speaker(folder)
     pieces = continue_texts(contents, [prompt], settings)
     started = time.perf_counter()
     texts: list[str] = []

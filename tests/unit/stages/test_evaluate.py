@@ -4,9 +4,9 @@ import json
 import math
 
 import pytest
+from tests.folders import write_model
 
 import lexloom
-from folders import write_model
 from lexloom.base import files
 from lexloom.base.errors import FolderError, UserError
 from lexloom.data.shards import encode_documents, write_split

@@ -3,8 +3,8 @@
 import json
 
 import pytest
+from tests.folders import write_model
 
-from folders import write_model
 from lexloom.base.errors import UserError
 from lexloom.generate.prompts import ContextFull
 from lexloom.generate.settings import SamplingSettings
