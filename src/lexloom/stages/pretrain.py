@@ -195,7 +195,6 @@ def _provenance(session: Session) -> dict[str, Any]:
         "validation_data": made_with["data"]["validation"],
         "processor": made_with["machine"]["processor"],
         "threads": made_with["machine"]["threads"],
-        "versions": {"lexloom": made_with["machine"]["lexloom"], "torch": made_with["machine"]["torch"]},
     }
 
 
