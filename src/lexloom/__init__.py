@@ -8,7 +8,12 @@
 Importing lexloom is quick; torch is imported by `load`.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# Before torch is loaded: threads that wait must sleep. Spinning, they take the core from those they wait for as soon as
+# anything else runs on the machine, and an optimizer step took ten times as long (docs/LOG.md, 2026-11-22).
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     from lexloom.api import LanguageModel, Score, load
