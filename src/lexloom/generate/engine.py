@@ -18,7 +18,7 @@ from lexloom.base.rng import generator
 from lexloom.generate.prompts import check_ids, reply_tokens
 from lexloom.generate.sampling import Floats, Ids, log_probability, next_token
 from lexloom.generate.settings import MAX_SEED, SamplingSettings
-from lexloom.nn.few_rows import FEW_ROWS, one_thread
+from lexloom.nn.few_rows import one_thread
 
 PREFILL_TOKENS = 2048  # tokens of all rows that pass through the model at once; bounds the memory of long prompts
 
@@ -170,7 +170,7 @@ def _prefill(model: Decoder, cache: Rows, prompts: list[list[int]]) -> Floats:
 
 @torch.inference_mode()
 def _step(model: Decoder, cache: Rows, ids: list[int]) -> Floats:
-    with one_thread() if len(ids) <= FEW_ROWS else contextlib.nullcontext():
+    with one_thread() if len(ids) == 1 else contextlib.nullcontext():
         x_B1D = model.hidden(torch.tensor(ids)[:, None], cache=cache)
         return _as_array(model.scores(x_B1D[:, 0]))
 

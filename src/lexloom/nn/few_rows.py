@@ -1,9 +1,10 @@
 """Products with a handful of rows, as in decoding: bound by how fast the weights stream through memory.
 
-On AMD torch's one-row products reach a third of that speed; the OpenBLAS inside numpy comes near all of it where the
-long side of the weight lies contiguous. One thread nearly fills the memory's bandwidth, while threads that wait for one
-another several hundred times a token can be ten times slower on a busy machine (benchmarks/decode.py).
-Axes: T tokens, N, K outputs and inputs of a weight, D width.
+torch sends them to MKL, which on AMD reaches a third of that speed. One row is fastest through the OpenBLAS inside
+numpy, several through oneDNN, which torch holds as well; both like the long side of a weight contiguous. With a single
+row one thread nearly fills the memory's bandwidth, while threads that wait for one another hundreds of times a token
+can be ten times slower on a busy machine. Measured by benchmarks/decode.py.
+Axes: T tokens, N, K outputs and inputs of a weight.
 """
 
 import contextlib
@@ -16,29 +17,28 @@ import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
-FEW_ROWS = 8
+FEW_ROWS = 32
 
 
 def are_few_rows(x: Tensor) -> bool:
-    """Whether `few_rows_linear` may and should be used: no gradient wanted, float32 on a CPU, at most 8 rows."""
+    """Whether `few_rows_linear` may and should be used: no gradient wanted, float32 on a CPU, one to 32 rows."""
     return (
         not torch.is_grad_enabled()
-        and x.numel() <= FEW_ROWS * x.shape[-1]
         and x.dtype == torch.float32
         and x.device.type == "cpu"
+        and 0 < x.numel() <= (FEW_ROWS if _has_onednn() else 1) * x.shape[-1]
     )
 
 
 def few_rows_linear(x: Tensor, weight_NK: Tensor, bias_N: Tensor | None) -> Tensor:
     """x (…, K) @ weightᵀ + bias → (…, N), without gradient."""
-    x_TK, weight = x.reshape(-1, x.shape[-1]).detach().numpy(), weight_NK.detach().numpy()
-    if len(x_TK) > 1 and weight.flags.c_contiguous:
-        y_TN = torch.from_numpy(np.matmul(weight, x_TK.T)).t().contiguous()
-    else:
-        y_TN = torch.from_numpy(np.matmul(x_TK, weight.T))
+    if x.numel() > x.shape[-1]:
+        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight_NK, bias_N, "none", [], "")
+        return y
+    y_N = torch.from_numpy(np.matmul(weight_NK.detach().numpy(), x.detach().numpy().reshape(-1)))
     if bias_N is not None:
-        y_TN += bias_N
-    return y_TN.view(*x.shape[:-1], -1)
+        y_N += bias_N
+    return y_N.view(*x.shape[:-1], -1)
 
 
 def lay_out_for_few_rows(model: Any) -> None:
@@ -67,3 +67,9 @@ def one_thread() -> Iterator[None]:
 def _blas() -> ThreadpoolController:
     """The thread pools of numpy's matrix products; finding them takes 10 ms."""
     return ThreadpoolController().select(user_api="blas")
+
+
+@cache
+def _has_onednn() -> bool:
+    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return available and hasattr(torch.ops.mkldnn, "_linear_pointwise")

@@ -18,7 +18,7 @@ def filled(inputs, outputs, *, bias=True):
 
 
 @pytest.mark.parametrize("outputs", [7, 24, 65])
-@pytest.mark.parametrize("shape", [(24,), (1, 24), (8, 24), (2, 4, 24), (8, 1, 24)])
+@pytest.mark.parametrize("shape", [(24,), (1, 24), (1, 1, 24), (2, 24), (32, 24), (2, 4, 24), (8, 1, 24)])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("laid_out", [True, False])
 def test_few_rows_give_the_product_of_torch(outputs, shape, bias, laid_out):
