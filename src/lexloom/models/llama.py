@@ -16,7 +16,7 @@ from lexloom.nn.attention import Reach, attend, reach_of
 from lexloom.nn.cache import Cache
 from lexloom.nn.checks import check_flag, check_length, check_multiple, check_number, check_size, check_sizes
 from lexloom.nn.dropout import Dropout
-from lexloom.nn.init import init_normal
+from lexloom.nn.init import fill
 from lexloom.nn.layers import Embedding, GatedMLP, RMSNorm
 from lexloom.nn.linear import Linear, linear
 from lexloom.nn.positions import Rotary, RotaryScaling, Turn, positions_of, rotate
@@ -163,10 +163,21 @@ class Model(nn.Module):
         )
 
 
+EMBEDDING_STD = 0.7
+
+
 def init_weights(model: Model, seed: int) -> None:
-    """Fill all parameters: normal, the residual stream's writers scaled down with depth as in GPT-2."""
+    """Fill all parameters for training from nothing.
+
+    Matrices are normal with deviation √(2 / (5 · width)) (Nguyen & Salazar 2019, arXiv:1910.05895), those that write
+    into the residual stream scaled down with depth as in GPT-2. Embeddings that make no scores have about the size that
+    the norms bring them to: with small ones the first steps go into growing them (docs/LOG.md, 2026-11-22).
+    """
+    small = (2 / (5 * model.config.width)) ** 0.5
+    std = {"tokens.weight": small if model.config.tied else EMBEDDING_STD}
     residual = ("attention.output.weight", "mlp.down.weight")
-    init_normal(model, seed=seed, layers=model.config.layers, residual=residual)
+    writer = small / (2 * model.config.layers) ** 0.5
+    fill(model, seed=seed, std_of=lambda name: writer if name.endswith(residual) else std.get(name, small))
 
 
 # ---- presets: named shapes, `dataclasses.replace` changes what should differ ----
