@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from tests.fakes import FakeDecoder, FakeWindows
 
 from lexloom.base.rng import generator
 from lexloom.objectives import OBJECTIVES
+from tests.fakes import FakeDecoder, FakeWindows
 
 EMPTY = 3
 SPLITS = {"1 × 32": [32], "4 × 8": [8] * 4, "32 × 1": [1] * 32, "uneven": [5, 1, 20, 6]}

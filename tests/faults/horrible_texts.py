@@ -5,6 +5,7 @@ import io
 from typing import Any
 
 import zstandard
+
 from tests.faults.horror import FAMILY, NOT_UTF8, POEM, ROWS_LEFT_OUT, Ends, counted, read, refused
 
 # name → (bytes of a plain text, what must happen, further settings)

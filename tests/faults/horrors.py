@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import zstandard
+
 from tests.faults.horrible_texts import IN_LISTS, LISTS, PARQUETS, ROWS, TABLES, TEXTS
 from tests.faults.horror import NOT_UTF8, ROWS_LEFT_OUT, Ends, Horror, counted, read, refused
 

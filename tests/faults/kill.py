@@ -27,11 +27,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.small import prepared_folder, recipe_of
-
 from lexloom.base import files
 from lexloom.stages.pretrain import pretrain
 from lexloom.train.diary import CLOCK_FIELDS
+from tests.small import prepared_folder, recipe_of
 
 KILLS_PER_RUN = 5
 POLL_S = 0.0005

@@ -6,9 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.fakes import FakeDecoder
-from tests.faults.failing_disk import FAULTS, FailingDisk
-from tests.small import prepared_folder, recipe_of
 
 from lexloom.base import files
 from lexloom.base.errors import RunStopped
@@ -16,6 +13,9 @@ from lexloom.stages.pretrain import pretrain
 from lexloom.train import checkpoint
 from lexloom.train.optim import Optimizer
 from lexloom.train.settings import TrainSettings
+from tests.fakes import FakeDecoder
+from tests.faults.failing_disk import FAULTS, FailingDisk
+from tests.small import prepared_folder, recipe_of
 
 FILES = [checkpoint.MODEL, checkpoint.OPTIMIZER, checkpoint.STATE]
 

@@ -4,14 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.faults.horror import Counted, Horror, Refused
-from tests.faults.horrors import horrors
 
 from lexloom.base.errors import UserError
 from lexloom.base.files import to_json
 from lexloom.base.ledger import Ledger
 from lexloom.stages.prepare import PrepareSettings, gather, judge
 from lexloom.text.spool import Spool
+from tests.faults.horror import Counted, Horror, Refused
+from tests.faults.horrors import horrors
 
 NOBODY = 65534
 ALL = list(horrors())

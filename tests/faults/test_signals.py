@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.small import prepared_folder, recipe_of
 
 from lexloom.base import files
 from lexloom.base.recipe import to_toml
+from tests.small import prepared_folder, recipe_of
 
 COMMAND = [sys.executable, "-c", "from lexloom.cli import main; main()"]
 TIMEOUT_S = 120

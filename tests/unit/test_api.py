@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from tests.folders import write_model
 
 import lexloom
 from lexloom.base.errors import FolderError, RecipeError, UserError
 from lexloom.models import FAMILIES
+from tests.folders import write_model
 
 CONTEXT = 64
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from tests.scripted import ScriptedDecoder, scrambled
 
 from lexloom.base.errors import UserError
 from lexloom.evaluate import scoring
 from lexloom.evaluate.scoring import score_documents
+from tests.scripted import ScriptedDecoder, scrambled
 
 START = 0
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from tests.scripted import ScriptedDecoder, scrambled, scripted
 
 from lexloom.base.errors import UserError
 from lexloom.generate import engine
 from lexloom.generate.engine import generate_ids
 from lexloom.generate.settings import SamplingSettings
+from tests.scripted import ScriptedDecoder, scrambled, scripted
 
 GREEDY = SamplingSettings(temperature=0, max_tokens=12)
 PROMPTS = [[1, 2, 3], [4], [5, 6, 7, 8, 9, 10, 11, 12], [1, 2, 3], [13, 14]]

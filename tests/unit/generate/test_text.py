@@ -5,7 +5,6 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.scripted import scripted
 from tokenizers.pre_tokenizers import ByteLevel
 
 from lexloom.base.errors import UserError
@@ -14,6 +13,7 @@ from lexloom.generate.settings import SamplingSettings
 from lexloom.generate.text import collect, first_stop, generate_text
 from lexloom.text.tokenizer_kinds import byte_level_bpe
 from lexloom.text.tokenizers import Tokenizer, config_for
+from tests.scripted import scripted
 
 MATERIAL = "😀𠮷é春ab\nSTOP停。"
 LETTERS = [MATERIAL[i : i + 1] for i in range(len(MATERIAL))]

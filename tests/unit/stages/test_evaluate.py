@@ -4,7 +4,6 @@ import json
 import math
 
 import pytest
-from tests.folders import write_model
 
 import lexloom
 from lexloom.base import files
@@ -13,6 +12,7 @@ from lexloom.data.shards import encode_documents, write_split
 from lexloom.stages.evaluate import describe, evaluate
 from lexloom.text.readers import DataSettings
 from lexloom.text.tokenizers import write_tokenizer
+from tests.folders import write_model
 
 LINES = [f"Line {number}: to be or not to be, 春眠不觉晓 {number * 7}." for number in range(30)]
 

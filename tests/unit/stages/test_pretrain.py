@@ -4,7 +4,6 @@ import math
 
 import pytest
 from safetensors.torch import load_file
-from tests.small import prepared_folder, recipe_of
 
 from lexloom.base import files
 from lexloom.base.errors import FolderError, RecipeError, RunStopped
@@ -14,6 +13,7 @@ from lexloom.objectives.contract import Loss, Objective
 from lexloom.stages.plan import plan
 from lexloom.stages.pretrain import pretrain
 from lexloom.train.diary import CLOCK_FIELDS
+from tests.small import prepared_folder, recipe_of
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from tests.folders import write_model
 
 from lexloom.base.errors import UserError
 from lexloom.generate.prompts import ContextFull
@@ -12,6 +11,7 @@ from lexloom.generate.text import Piece
 from lexloom.stages.chat import chat, converse
 from lexloom.stages.generate import generate
 from lexloom.text.chat import Message
+from tests.folders import write_model
 
 FEW = SamplingSettings(max_tokens=6, seed=5)
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.linear import assert_linear
 
 from lexloom.base.errors import RecipeError
 from lexloom.base.ledger import Ledger
 from lexloom.base.recipe import check
 from lexloom.text.cleaning import CLEANERS, CleanSettings, clean
+from tests.linear import assert_linear
 
 DEFAULT = CleanSettings()
 

@@ -3,7 +3,6 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.linear import assert_linear
 
 from lexloom.base.errors import RecipeError
 from lexloom.base.ledger import Ledger
@@ -17,6 +16,7 @@ from lexloom.text.redaction import (
     is_identity_number,
     redact,
 )
+from tests.linear import assert_linear
 
 
 def redacted(text: str, *kinds: str) -> str:

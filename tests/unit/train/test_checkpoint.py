@@ -3,13 +3,13 @@ import os
 
 import pytest
 import torch
-from tests.fakes import FakeDecoder
 
 from lexloom.base import files
 from lexloom.base.errors import DamagedError, FolderError, RunStopped
 from lexloom.train import checkpoint
 from lexloom.train.optim import Optimizer
 from lexloom.train.settings import TrainSettings
+from tests.fakes import FakeDecoder
 
 MADE_WITH = {
     "train": {"lr": 0.1, "seed": 0, "betas": [0.9, 0.95]},

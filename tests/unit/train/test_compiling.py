@@ -2,11 +2,11 @@ import json
 import shutil
 
 import pytest
-from tests.small import prepared_folder, recipe_of
 
 from lexloom.stages.pretrain import pretrain
 from lexloom.train import compiling
 from lexloom.train.settings import TrainSettings
+from tests.small import prepared_folder, recipe_of
 
 LONG_S = 2 * compiling.WORTH_MEASURING_S
 

@@ -1,11 +1,11 @@
 from collections import Counter
 
 import pytest
-from tests.fakes import FakeWindows
 
 from lexloom.objectives import OBJECTIVES
 from lexloom.train.course import evenly_spread, plan_course
 from lexloom.train.settings import TrainSettings
+from tests.fakes import FakeWindows
 
 
 def course(count=10, **values):

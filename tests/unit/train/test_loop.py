@@ -2,7 +2,6 @@ import math
 
 import pytest
 import torch
-from tests.fakes import FakeDecoder, FakeWindows
 
 from lexloom.base.errors import RunStopped
 from lexloom.objectives import OBJECTIVES
@@ -11,6 +10,7 @@ from lexloom.train.course import plan_course
 from lexloom.train.loop import Progress, mean_loss, train
 from lexloom.train.optim import OPTIMIZERS, Optimizer
 from lexloom.train.settings import TrainSettings
+from tests.fakes import FakeDecoder, FakeWindows
 
 CAUSAL = OBJECTIVES["causal"]
 

@@ -1,6 +1,5 @@
 import pytest
 import torch
-from tests.fakes import FakeDecoder
 from torch import nn
 
 from lexloom.base.errors import DamagedError
@@ -8,6 +7,7 @@ from lexloom.nn.linear import Linear
 from lexloom.train.muon import newton_schulz, orthogonalised
 from lexloom.train.optim import OPTIMIZERS, Optimizer, kinds_of
 from lexloom.train.settings import TrainSettings
+from tests.fakes import FakeDecoder
 
 REFERENCES = {
     "adamw": lambda groups: torch.optim.AdamW(groups, lr=0.01, betas=(0.9, 0.95), fused=True),

@@ -1,6 +1,5 @@
 import pytest
 import torch
-from tests.fakes import FakeDecoder, FakeWindows
 from torch import nn
 
 from lexloom.objectives import OBJECTIVES
@@ -10,6 +9,7 @@ from lexloom.train.loop import train
 from lexloom.train.optim import Optimizer
 from lexloom.train.parallel import gradient_of, replica_pool
 from lexloom.train.settings import TrainSettings
+from tests.fakes import FakeDecoder, FakeWindows
 
 
 @pytest.fixture(autouse=True)
