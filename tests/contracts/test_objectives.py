@@ -19,7 +19,7 @@ def rows(indices):
 
 
 def tensors(batch):
-    return {"ids": batch.ids_BL, "targets": batch.targets_BL}
+    return {"ids": batch.ids_BL, "targets": batch.targets}
 
 
 @every_objective
@@ -67,9 +67,9 @@ def test_the_loss_is_the_cross_entropy_of_the_targets(objective):
     batch = objective.make_batch(windows, indices, rows(indices))
     loss = objective.loss(model, batch)
     scores_TV = model(batch.ids_BL).flatten(0, 1)
-    expected = torch.nn.functional.cross_entropy(scores_TV, batch.targets_BL.flatten(), reduction="sum")
+    expected = torch.nn.functional.cross_entropy(scores_TV, batch.targets.flatten(), reduction="sum")
     torch.testing.assert_close(loss.sum, expected)
-    assert loss.count == int((batch.targets_BL != -100).sum())
+    assert loss.count == int((batch.targets != -100).sum())
 
 
 def gradient(objective, model, windows, parts):

@@ -23,5 +23,5 @@ def make_batch(windows: Windows, indices: list[int], rng: RowGenerator) -> Batch
 def loss(model: Any, batch: Batch) -> Loss:
     """The sum of −log p(next token) in nats, over the tokens that have a next one."""
     x_BLD = model.hidden(batch.ids_BL, runs=batch.runs)
-    total = vocabulary_loss(x_BLD.flatten(0, 1), model.head_weight_VD, batch.targets_BL.flatten())
+    total = vocabulary_loss(x_BLD.flatten(0, 1), model.head_weight_VD, batch.targets.flatten())
     return Loss(total, batch.count)

@@ -2,7 +2,7 @@
 
 Sums and counts can be added: over micro-batches, threads and machines. A mean can't, which is how so many trainers came
 to weigh a short micro-batch as much as a long one (reliability T10).
-Axes: B batch, L length.
+Axes: B batch, L length, S spots, R runs.
 """
 
 from collections.abc import Callable
@@ -19,12 +19,21 @@ RowGenerator = Callable[[int], np.random.Generator]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One micro-batch: ids B × L, targets B × L (IGNORE where there is none), document runs, number of targets."""
+    """One micro-batch: what the model reads, and what it is to foretell.
+
+    `ids_BL` and `types_BL` (segments, for encoders that have them) are B × L; `runs` are the lengths of the sequences
+    packed in them, None if rows are read as they are. `spots_S` are the places among the flattened B·L tokens where
+    scores are wanted, None for all. `targets` and `count`, the number of targets, are as the objective needs them.
+    """
 
     ids_BL: Tensor  # noqa: N815
-    targets_BL: Tensor  # noqa: N815
+    targets: Tensor
     runs: tuple[int, ...] | None
     count: int
+    types_BL: Tensor | None = None  # noqa: N815
+    spots_S: Tensor | None = None  # noqa: N815
+    labels_R: Tensor | None = None  # noqa: N815
+    """One label for each run, for objectives that also judge whole sequences."""
 
 
 @dataclass(frozen=True, slots=True)

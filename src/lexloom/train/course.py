@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 
 import numpy as np
@@ -106,7 +106,11 @@ def _windows_to_read(available: int, settings: TrainSettings, seconds_per_step: 
 def to_device_of(model: nn.Module, batch: Batch) -> Batch:
     """The batch where the model's parameters are."""
     device = next(model.parameters()).device
-    return replace(batch, ids_BL=batch.ids_BL.to(device), targets_BL=batch.targets_BL.to(device))
+    tensors = {name: value for name in BATCH_TENSORS if (value := getattr(batch, name)) is not None}
+    return replace(batch, **{name: tensor.to(device) for name, tensor in tensors.items()})
+
+
+BATCH_TENSORS = [field.name for field in fields(Batch) if field.name not in ("runs", "count")]
 
 
 def evenly_spread(count: int, wanted: int | None) -> list[int]:

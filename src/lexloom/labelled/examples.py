@@ -1,0 +1,95 @@
+"""Labelled examples, one form for each shape of data; every reader gives one of them, every task takes one.
+
+`where` is `file:line` (or `file#id`), `row` holds the columns as they were read, for predictions to stand beside them.
+A target is None where the data has no labels. Offsets count characters of the text as read; ends are exclusive.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """One text or a pair, with a label, several labels (multi-label) or a number."""
+
+    where: str
+    row: Row
+    texts: tuple[str, ...]
+    target: str | tuple[str, ...] | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A named stretch of a text: characters `start` to before `end`."""
+
+    start: int
+    end: int
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """A text cut into words (characters for Chinese), and the entities in it; `spans[i]` is where word i lies.
+
+    Entities begin and end where words do. `entities` is None where the data has no labels.
+    """
+
+    where: str
+    row: Row
+    text: str
+    spans: tuple[tuple[int, int], ...]
+    entities: tuple[Entity, ...] | None
+
+    @property
+    def words(self) -> list[str]:
+        """The words themselves."""
+        return [self.text[start:end] for start, end in self.spans]
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """A text with two marked stretches (start, end) and the relation between them."""
+
+    where: str
+    row: Row
+    text: str
+    first: tuple[int, int]
+    second: tuple[int, int]
+    target: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer and the character of the passage where it starts."""
+
+    text: str
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question about a passage; `answers` is empty where the passage has none, and None where nobody knows."""
+
+    where: str
+    row: Row
+    id: str
+    question: str
+    passage: str
+    answers: tuple[Answer, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """A text (or several, such as passage and question), the candidates, and the number of the right one (from 0)."""
+
+    where: str
+    row: Row
+    texts: tuple[str, ...]
+    candidates: tuple[str, ...]
+    target: int | None
+
+
+Example = Labelled | Tagged | Related | Question | Choices
