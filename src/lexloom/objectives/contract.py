@@ -34,6 +34,8 @@ class Batch:
     spots_S: Tensor | None = None  # noqa: N815
     labels_R: Tensor | None = None  # noqa: N815
     """One label for each run, for objectives that also judge whole sequences."""
+    groups_S: Tensor | None = None  # noqa: N815
+    """Which group each spot belongs to, for tasks that join the scores of several; groups stand in order."""
 
 
 @dataclass(frozen=True, slots=True)

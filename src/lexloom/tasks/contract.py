@@ -1,8 +1,8 @@
 """What a task is: a value, not a subclass.
 
 It reads examples, encodes them, names the head of the model, gives the loss, turns the head's outputs into a prediction
-for people, and says which metrics judge it. Fine-tuning is pre-training with another loss: `objective` makes of a task
-what the training loop takes.
+for people, and says which metrics judge it. Fine-tuning is pre-training with another loss: `batches.objective` makes of
+a task what the training loop takes.
 Axes: P pieces, T tokens (flattened), S spots, C columns of the head.
 """
 
@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
+from lexloom.base.errors import RecipeError
 from lexloom.base.ledger import Ledger
 from lexloom.base.recipe import Settings
 from lexloom.metrics.contract import Metric
@@ -22,6 +24,9 @@ from lexloom.text.tokenizers import Tokenizer
 Floats = NDArray[np.float32]
 Prediction = dict[str, Any]
 """Plain values, as they stand in predictions.jsonl and in a server's answer."""
+
+LEAST_ROOM = 4
+"""Tokens of text that the shortest `max_tokens` leaves room for, beside the special ones of a pair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +71,27 @@ class Setting:
     """Longest piece, special tokens included."""
 
 
+@dataclass(frozen=True)
+class Weighing:
+    """How the targets weigh in a loss: a weight for each label (None: all alike), and label smoothing's share."""
+
+    labels_C: Tensor | None = None  # noqa: N815
+    smoothing: float = 0.0
+
+
+def as_given(examples: Sequence[Any], settings: Any) -> Any:
+    """The settings of a task that leaves nothing to the data."""
+    return settings
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """A task; every one is a file and a line in TASKS."""
 
     settings: type[Settings]
     """The `[task]` section of a recipe: columns, and what the task can vary."""
+    settle: Callable[[Sequence[Any], Any], Any] = as_given
+    """(training examples, settings) → the settings, with what they leave to the data filled in."""
     read: Callable[[Sequence[str], Any, Ledger], list[Any]]
     """(sources, settings, ledger) → examples (see lexloom.labelled); what can't be used is counted and located."""
     labels: Callable[[Sequence[Any], Any], tuple[str, ...]]
@@ -80,17 +100,34 @@ class Task:
     """Which head the model gets: sequence, token, span, choice or none."""
     columns: Callable[[Sequence[str]], int]
     """How many columns the head has for these labels."""
-    encode: Callable[[Any, Setting, Ledger], Encoded]
-    """An example's pieces; what is cut at the limit is counted in the ledger."""
+    encode: Callable[[Sequence[Any], Setting, Ledger], list[Encoded]]
+    """The examples' pieces; what is cut at the limit is counted in the ledger."""
     collate: Callable[[Sequence[Encoded]], Batch]
     """Encoded examples → one packed batch."""
-    loss: Callable[[Any, Batch, Any], Loss]
-    """(model, batch, weights of the labels or None) → sum and count."""
+    loss: Callable[[Any, Batch, Setting, Weighing], Loss]
+    """(model, batch, setting, weighing) → sum and count."""
     decode: Callable[[Any, Encoded, Sequence[Floats], Setting], Prediction]
-    """(example, its encoding, for each piece the head's outputs at its spots (S, C)) → the prediction. Pure."""
+    """(example, its encoding, for each piece the head's outputs at its spots (S, C)) → the prediction. Pure.
+
+    Under the head "none" the outputs are the states themselves (S, D).
+    """
     judge: Callable[[Setting], tuple[Metric, ...]]
     """The metrics, the main one first."""
     plain: Callable[[Prediction], Any]
     """What the metrics take of a prediction."""
     reference: Callable[[Any, Setting], Any]
-    """What the metrics take of an example."""
+    """What the metrics take of an example, None if it has no label."""
+
+
+def fit_setting(
+    task: Task, settings: Any, examples: Sequence[Any], *, tokenizer: Tokenizer, max_tokens: int
+) -> Setting:
+    """What a task learns from its training examples before training: its labels, and settings left to the data.
+
+    Raises DataError if they can't be learned from, RecipeError if `max_tokens` leaves no room for text.
+    """
+    least = LEAST_ROOM + tokenizer.frame(2).special_tokens
+    if max_tokens < least:
+        raise RecipeError(f"pieces of {max_tokens} tokens have no room for text; the least is {least}")
+    settled = task.settle(examples, settings)
+    return Setting(tokenizer=tokenizer, settings=settled, labels=task.labels(examples, settled), max_tokens=max_tokens)

@@ -18,6 +18,7 @@ from tokenizers import AddedToken
 from lexloom.base import files
 from lexloom.base.errors import DataError, FolderError
 from lexloom.text import samples
+from lexloom.text.frames import Frame, frame_of
 from lexloom.text.tokenizer_file import check_tokenizer_file
 from lexloom.text.tokenizer_kinds import CHAT_TOKENS, KINDS, SPECIAL_TOKENS, TokenizerSettings
 
@@ -52,6 +53,7 @@ class Tokenizer:
         check_tokenizer_file(data, where=where)
         self._data = data
         self._inner = _parse(data, where)
+        self._where = where
         self.config = config
         self.sha256 = hashlib.sha256(data).hexdigest()
         self.names = _named_tokens(self._inner, config, where)
@@ -62,6 +64,7 @@ class Tokenizer:
         self.special_ids = frozenset(special.union(self.names.values()))
         self._ends_words_at_spaces = _ends_words_at_spaces(json.loads(data))
         self._spelled_out = self._find_reachable_special_tokens()
+        self._frames: dict[int, Frame] = {}
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text, without any special token around them."""
@@ -82,6 +85,21 @@ class Tokenizer:
         """The ids of a text, and for each the character of the text where it begins (spaces passed over)."""
         encoding = self._inner.encode(text, add_special_tokens=False)
         return encoding.ids, [_first_visible(text, start, end) for start, end in encoding.offsets]
+
+    def encode_with_offsets(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
+        """The ids of many texts, as `encode_batch` gives them, and the characters (start, end) that each stands for.
+
+        White space at the ends of a token is left out of its characters, so that they may be none.
+        """
+        cut = [samples.slices(text) if self._ends_words_at_spaces else [text] for text in texts]
+        parts = self._encode_slices_with_offsets(itertools.chain(*cut))
+        return [_joined(slices, itertools.islice(parts, len(slices))) for slices in cut]
+
+    def frame(self, texts: int) -> Frame:
+        """The special tokens around one text or two, as tokenizer.json's post-processor puts them."""
+        if texts not in self._frames:
+            self._frames[texts] = frame_of(self._inner, self.names, texts=texts, where=self._where)
+        return self._frames[texts]
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids; control tokens are left out, and bytes that are not UTF-8 become U+FFFD."""
@@ -116,6 +134,17 @@ class Tokenizer:
             except TypeError:
                 raise _not_unicode(batch) from None
             yield from (self._without_special(encoding.ids) for encoding in encodings)
+
+    def _encode_slices_with_offsets(self, parts: Iterable[str]) -> Iterator[tuple[list[int], list[tuple[int, int]]]]:
+        for batch in samples.in_batches(parts):
+            try:
+                encodings = self._inner.encode_batch(batch, add_special_tokens=False)
+            except TypeError:
+                raise _not_unicode(batch) from None
+            for encoding in encodings:
+                ids = [self._spelled_out.get(number, [number]) for number in encoding.ids]
+                offsets = [[span] * len(spelled) for span, spelled in zip(encoding.offsets, ids, strict=True)]
+                yield list(itertools.chain(*ids)), list(itertools.chain(*offsets))
 
     def _find_reachable_special_tokens(self) -> dict[int, list[int]]:
         """Special tokens that the model itself makes from text (SentencePiece keeps them among its pieces)."""
@@ -178,6 +207,26 @@ def config_for(names: dict[str, str]) -> dict[str, Any]:
 def _first_visible(text: str, start: int, end: int) -> int:
     token = text[start:end]
     return start + len(token) - len(token.lstrip()) if token.strip() else start
+
+
+def _joined(
+    slices: Sequence[str], encoded: Iterable[tuple[list[int], list[tuple[int, int]]]]
+) -> tuple[list[int], list[tuple[int, int]]]:
+    """One text's tokens from those of its slices, offsets counted from the text's beginning."""
+    all_ids: list[int] = []
+    all_offsets: list[tuple[int, int]] = []
+    before = 0
+    for text, (ids, offsets) in zip(slices, encoded, strict=True):
+        all_ids += ids
+        all_offsets += [_visible(text, start, end, before) for start, end in offsets]
+        before += len(text)
+    return all_ids, all_offsets
+
+
+def _visible(text: str, start: int, end: int, before: int) -> tuple[int, int]:
+    token = text[start:end]
+    start += len(token) - len(token.lstrip())
+    return before + start, before + start + len(token.strip())
 
 
 def _parse(data: bytes, where: str) -> tokenizers.Tokenizer:
