@@ -14,7 +14,7 @@ class TextStream:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._special_ids = tokenizer.special_ids
-        self._stream: _Stream = _Bytes(tokenizer) if _is_byte_level(tokenizer) else _Pieces(tokenizer)
+        self._stream: _Stream = _Bytes(tokenizer) if is_byte_level(tokenizer) else _Pieces(tokenizer)
 
     def push(self, id: int) -> str:
         """The text that `id` completes; empty while a character is incomplete."""
@@ -39,8 +39,8 @@ class _Bytes:
 
     def push(self, id: int) -> str:
         name = self._tokenizer.token(id) or ""
-        known = all(letter in _BYTE_OF for letter in name)
-        return self._utf8.decode(bytes(_BYTE_OF[letter] for letter in name) if known else name.encode())
+        known = all(letter in BYTE_OF for letter in name)
+        return self._utf8.decode(bytes(BYTE_OF[letter] for letter in name) if known else name.encode())
 
     def flush(self) -> str:
         return self._utf8.decode(b"", final=True)
@@ -54,7 +54,7 @@ class _Pieces:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._bytes = {tokenizer.id(f"<0x{byte:02X}>") for byte in range(256)} if _falls_back(tokenizer) else set()
+        self._bytes = {tokenizer.id(f"<0x{byte:02X}>") for byte in range(256)} if falls_back_to_bytes(tokenizer) else set()
         self._before: list[int] = []
         self._held: list[int] = []
 
@@ -75,11 +75,13 @@ class _Pieces:
         return text
 
 
-def _is_byte_level(tokenizer: Tokenizer) -> bool:
+def is_byte_level(tokenizer: Tokenizer) -> bool:
+    """Whether tokens are strings of bytes, each byte written as a letter of BYTE_OF (GPT-2)."""
     return "ByteLevel" in _decoder_types(tokenizer)
 
 
-def _falls_back(tokenizer: Tokenizer) -> bool:
+def falls_back_to_bytes(tokenizer: Tokenizer) -> bool:
+    """Whether tokens such as `<0xE4>` stand for bytes (SentencePiece)."""
     return "ByteFallback" in _decoder_types(tokenizer)
 
 
@@ -95,4 +97,4 @@ def _byte_of() -> dict[str, int]:
     return {chr(byte): byte for byte in visible} | {chr(256 + place): byte for place, byte in enumerate(hidden)}
 
 
-_BYTE_OF = _byte_of()
+BYTE_OF = _byte_of()

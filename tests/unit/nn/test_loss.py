@@ -77,3 +77,23 @@ def test_no_full_table_of_scores_is_ever_held():
     largest_bytes = max(event.cpu_memory_usage for event in profile.events() if event.name == "aten::empty")
     largest_bytes = max(largest_bytes, *(event.cpu_memory_usage for event in profile.events() if "mm" in event.name))
     assert chunk_tokens * vocab_size * 4 <= largest_bytes < 4 * chunk_tokens * vocab_size * 4
+
+
+@pytest.mark.parametrize("chunk_tokens", [1, 7, 1000])
+def test_a_bias_is_added_to_the_scores_and_has_its_gradient(problem, chunk_tokens):
+    x_TD, weight_VD, targets_T = problem
+    bias_V = torch.randn(VOCAB_SIZE, generator=torch.Generator().manual_seed(1), dtype=torch.float64).requires_grad_()
+    expected = functional.cross_entropy(x_TD @ weight_VD.t() + bias_V, targets_T, reduction="sum", ignore_index=IGNORE)
+    found = vocabulary_loss(x_TD, weight_VD, targets_T, bias=bias_V, chunk_tokens=chunk_tokens)
+    torch.testing.assert_close(found, expected)
+    gradients = [torch.autograd.grad(0.3 * loss, (x_TD, weight_VD, bias_V)) for loss in (expected, found)]
+    torch.testing.assert_close(gradients[1], gradients[0])
+
+
+def test_the_bias_alone_may_be_what_learns(problem):
+    x_TD, weight_VD, targets_T = problem
+    bias_V = torch.zeros(VOCAB_SIZE, dtype=torch.float64, requires_grad=True)
+    loss = vocabulary_loss(x_TD.detach(), weight_VD.detach(), targets_T, bias=bias_V)
+    (gradient,) = torch.autograd.grad(loss, bias_V)
+    assert gradient.abs().sum() > 0
+    assert float(gradient.sum()) == pytest.approx(0, abs=1e-9)
