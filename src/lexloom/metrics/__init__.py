@@ -1,0 +1,36 @@
+"""Metrics as the field states them, each a `Metric` or a function that makes one; none needs torch."""
+
+from lexloom.metrics.answers import answer_f1, exact_match
+from lexloom.metrics.classification import accuracy, f1, matthews, precision, recall, top_accuracy
+from lexloom.metrics.contract import Metric, Rows
+from lexloom.metrics.correlation import mean_absolute_error, mean_squared_error, pearson, spearman
+from lexloom.metrics.multilabel import multilabel_f1, multilabel_precision, multilabel_recall, subset_accuracy
+from lexloom.metrics.relations import semeval_macro_f1
+from lexloom.metrics.tagging import entities_of, entity_f1, entity_precision, entity_recall, token_accuracy
+
+__all__ = [
+    "Metric",
+    "Rows",
+    "accuracy",
+    "answer_f1",
+    "entities_of",
+    "entity_f1",
+    "entity_precision",
+    "entity_recall",
+    "exact_match",
+    "f1",
+    "matthews",
+    "mean_absolute_error",
+    "mean_squared_error",
+    "multilabel_f1",
+    "multilabel_precision",
+    "multilabel_recall",
+    "pearson",
+    "precision",
+    "recall",
+    "semeval_macro_f1",
+    "spearman",
+    "subset_accuracy",
+    "token_accuracy",
+    "top_accuracy",
+]
