@@ -6,6 +6,7 @@ each of its callers has one thread of its own. `lexloom doctor` measures both; d
 
 import contextlib
 import ctypes
+from typing import TypeVar
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -13,17 +14,20 @@ from threadpoolctl import threadpool_limits
 from lexloom.base.parallel import available_cores
 from lexloom.nn.linear import use_engine
 from lexloom.train.machine import is_intel
-from lexloom.train.settings import TrainSettings
+from lexloom.train.settings import LoopSettings
 
 # mallopt(3)
 M_TRIM_THRESHOLD = -1
-M_MMAP_THRESHOLD = -3
+M_MMAP_MAX = -4
+M_ARENA_MAX = -8
 LARGEST_KEPT_BYTES = 2**31 - 1
 
+S = TypeVar("S", bound=LoopSettings)
 
-def resolve(settings: TrainSettings) -> TrainSettings:
+
+def resolve(settings: S) -> S:
     """The settings with `engine`, `replicas` and `threads` decided: one replica for each thread, as far as the batch
-    has rows for them, and one for a GPU.
+    has units for them, and one for a GPU.
     """
     on_gpu = torch.cuda.is_available()
     engine, replicas, threads = settings.engine, settings.replicas, settings.threads
@@ -32,11 +36,11 @@ def resolve(settings: TrainSettings) -> TrainSettings:
     if engine == "auto":
         engine = "torch" if on_gpu or is_intel() else "numpy"
     if replicas is None:
-        replicas = 1 if on_gpu else min(threads, settings.batch_windows)
+        replicas = 1 if on_gpu else min(threads, settings.batch_units)
     return settings.model_copy(update={"engine": engine, "replicas": replicas, "threads": threads})
 
 
-def use(settings: TrainSettings) -> None:
+def use(settings: LoopSettings) -> None:
     """Let this process compute as the resolved settings say."""
     assert settings.threads is not None, "settings are resolved before they are used"
     torch.set_num_threads(settings.threads)
@@ -46,8 +50,12 @@ def use(settings: TrainSettings) -> None:
 
 
 def _keep_memory() -> None:
-    """Let glibc keep what is freed: without this every large tensor of every step is mapped and cleared anew."""
+    """Let glibc keep what is freed: without this every large tensor of every step is mapped and cleared anew.
+
+    A thread's own arena can't hold more than 64 MB at once, so all threads share one.
+    """
     with contextlib.suppress(OSError, AttributeError):  # another C library: no such settings, only less speed
         libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT_BYTES)
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_ARENA_MAX, 1)
         libc.mallopt(M_TRIM_THRESHOLD, LARGEST_KEPT_BYTES)
