@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,7 @@ class Tokenizer:
         """The library's name of the model: `BPE`, `WordPiece`, `Unigram` or `WordLevel`."""
         return type(self._inner.model).__name__
 
-    @property
+    @cached_property
     def decoder_json(self) -> dict[str, Any]:
         """How tokens are joined to text, as in tokenizer.json (empty if it doesn't say)."""
         return json.loads(self._data).get("decoder") or {}
