@@ -393,7 +393,7 @@ def test_changed_weights_are_noticed_even_without_the_manifest(tmp_path):
     with pytest.raises(DamagedError, match=r"model\.safetensors"):
         load_model(folder)
     (folder / "manifest.json").unlink()
-    with pytest.raises(DamagedError, match="log-probability"):
+    with pytest.raises(DamagedError, match="stored output"):
         load_model(folder)
     load_model(folder, verify=False)
 
@@ -404,14 +404,14 @@ def test_changed_weights_are_noticed_even_without_the_manifest(tmp_path):
         None,
         7,
         {},
-        {"ids": [], "log_probs": []},
-        {"ids": [[11]], "log_probs": [[]]},
-        {"ids": [[-1]], "log_probs": [[]]},
-        {"ids": [[1] * 17], "log_probs": [[0.0] * 16]},
-        {"ids": [[1, 2], [1]], "log_probs": [[0.0], []]},
-        {"ids": [[1]] * 10**5, "log_probs": [[]] * 10**5},
-        {"ids": [[1, 2]], "log_probs": [["0"]]},
-        {"ids": [5], "log_probs": [5]},
+        {"ids": [], "outputs": []},
+        {"ids": [[11]], "outputs": [[0.0]]},
+        {"ids": [[-1]], "outputs": [[0.0]]},
+        {"ids": [[1] * 17], "outputs": [[0.0] * 17]},
+        {"ids": [[1, 2], [1]], "outputs": [[0.0, 0.0], [0.0]]},
+        {"ids": [[1]] * 10**5, "outputs": [[0.0]] * 10**5},
+        {"ids": [[1, 2]], "outputs": [["0", 0.0]]},
+        {"ids": [5], "outputs": [5]},
     ],
 )
 def test_malformed_golden_inputs_are_refused(folder, golden):

@@ -1,14 +1,15 @@
 """The families of models. A new family is one file and one line here."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import nn
 
-from lexloom.models import gpt, llama
-from lexloom.nn.published import Published
+from lexloom.models import bert, gpt, llama
+from lexloom.nn.published import LABELLED, Published
 
 
 @dataclass(frozen=True)
@@ -23,32 +24,50 @@ class Family:
     """(model, seed): fills the parameters for training from nothing."""
     presets: Mapping[str, Any]
     """Named shapes: configs, to be changed by `dataclasses.replace`."""
+    heads: Mapping[str, str]
+    """What an encoder's `config.head` may be → the class of transformers; empty for decoders, which foretell tokens."""
     from_hugging_face: Callable[[Mapping[str, Any]], Any]
     to_hugging_face: Callable[[Any], dict[str, Any]]
+    settle: Callable[[Any, Set[str]], Any]
+    """(config, names of the stored tensors without prefix) → the config, with what config.json leaves open."""
     weights: Callable[[Any], dict[str, Published]]
     """Our parameters' names → where they are in published files."""
+    tied_copies: Callable[[Any], dict[str, str]]
+    """Published tensors that may repeat another one → that other one."""
     ignored_weights: tuple[str, ...]
-    """Patterns of published tensors that hold nothing learned."""
+    """Patterns of published tensors (without prefix) that the model has no use for, unless its config implies them."""
+    old_names: Mapping[str, str]
+    """Parts of names in old files → how they are spelled today."""
     prefix: str
-    """What published names begin with, and what some published files leave out."""
+    """What the encoder's or decoder's published names begin with, and what some published files leave out."""
+
+    @property
+    def is_decoder(self) -> bool:
+        """Whether it foretells the next token, and so can write."""
+        return not self.heads
 
 
-FAMILIES: dict[str, Family] = {
-    name: Family(
+def _family(file: ModuleType) -> Family:
+    return Family(
         config=file.Config,
         model=file.Model,
         init_weights=file.init_weights,
         presets=file.PRESETS,
+        heads=getattr(file, "HEADS", {}),
         from_hugging_face=file.from_hugging_face,
         to_hugging_face=file.to_hugging_face,
+        settle=getattr(file, "settle", lambda config, names: config),
         weights=file.weights,
+        tied_copies=file.tied_copies,
         ignored_weights=file.IGNORED_WEIGHTS,
+        old_names=getattr(file, "OLD_NAMES", {}),
         prefix=file.PREFIX,
     )
-    for name, file in {"gpt": gpt, "llama": llama}.items()
-}
 
-MODEL_TYPES = {"gpt2": "gpt", "llama": "llama", "qwen3": "llama"}
+
+FAMILIES: dict[str, Family] = {"gpt": _family(gpt), "llama": _family(llama), "bert": _family(bert)}
+
+MODEL_TYPES = {"gpt2": "gpt", "llama": "llama", "qwen3": "llama", "bert": "bert"}
 """`model_type` of a published config.json → our family."""
 
 
@@ -59,15 +78,41 @@ def family_of(model: Any) -> str:
 
 def new_model(family: str, config: Any, *, seed: int) -> Any:
     """A model with the first weights of a training run, the same for the same seed."""
-    model = allocate(meta_model(family, config))
+    model = allocate(meta_model(FAMILIES[family], config))
     FAMILIES[family].init_weights(model, seed)
     return model
 
 
-def meta_model(family: str, config: Any) -> Any:
+def with_head(model: Any, head: str, labels: int, *, seed: int) -> tuple[Any, list[str]]:
+    """The same encoder under another head, and the names of the parameters that had to be drawn from `seed`.
+
+    `labels` counts the columns of the heads `sequence` and `token`; others have theirs. The head's last layer is kept
+    only if head and columns stay what they are. The tensors are copies. Raises UserError for a head that the family
+    doesn't have.
+    """
+    old = model.config
+    config = replace(old, head=head, labels=labels if head in LABELLED else type(old).labels)
+    new = new_model(family_of(model), config, seed=seed).to(next(model.parameters()).device)
+    same_head = (config.head, config.labels) == (old.head, old.labels)
+    known = dict(model.named_parameters())
+    fresh = []
+    with torch.no_grad():
+        for name, parameter in new.named_parameters():
+            if name in known and (same_head or not name.startswith(LAST_LAYER)):
+                parameter.copy_(known[name])
+            else:
+                fresh.append(name)
+    return new.train(model.training), fresh
+
+
+LAST_LAYER = "score."
+"""Every family's name of the layer that a task's head ends with."""
+
+
+def meta_model(family: Family, config: Any) -> Any:
     """A model without memory for its parameters, to count and compare them."""
     with torch.device("meta"):
-        return FAMILIES[family].model(config)
+        return family.model(config)
 
 
 def allocate(model: Any) -> Any:

@@ -1,11 +1,12 @@
 """The model folder: the only thing that passes between stages.
 
 Hugging Face layout (config.json, model.safetensors, tokenizer.json, tokenizer_config.json, generation_config.json,
-README.md), plus lexloom.json (where the model comes from, golden inputs) and manifest.json (sizes and hashes).
+README.md; sentence-transformers' files for models that embed), plus lexloom.json (where the model comes
+from, golden inputs) and manifest.json (sizes and hashes).
 """
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,13 +16,16 @@ import torch
 
 from lexloom.base import files
 from lexloom.base.errors import FolderError, UserError
-from lexloom.models import FAMILIES, MODEL_TYPES, family_of, meta_model
+from lexloom.models import FAMILIES, MODEL_TYPES, Family, family_of
 from lexloom.models.golden import check_golden, make_golden
-from lexloom.models.weights import read_weights, write_weights
+from lexloom.models.sentences import Pooling, read_pooling, write_pooling
+from lexloom.models.weights import read_model, write_weights
+from lexloom.nn.published import LABELLED, labels_table
 from lexloom.text.tokenizers import Tokenizer, load_tokenizer, write_tokenizer
 
 CONFIG = "config.json"
 FACTS = "lexloom.json"
+GENERATION = "generation_config.json"
 FORMAT = 1
 MAX_SHARD_BYTES = 5_000_000_000
 
@@ -39,6 +43,8 @@ class ModelFolder:
     """The content of lexloom.json; empty for a folder that others wrote."""
     generation: dict[str, Any]
     """The content of generation_config.json; empty if there is none."""
+    pooling: Pooling | None = None
+    """How its states become one vector for a text; None for a folder that doesn't say."""
 
 
 def save_model(
@@ -49,31 +55,43 @@ def save_model(
     provenance: Mapping[str, Any],
     generation: Mapping[str, Any] | None,
     card: str,
-    labels: list[str] | None = None,
+    labels: Sequence[str] | None = None,
+    task: Mapping[str, Any] | None = None,
+    problem_type: str | None = None,
+    pooling: Pooling | None = None,
     replace: bool = False,
     max_shard_bytes: int = MAX_SHARD_BYTES,
 ) -> None:
     """Write a complete model folder, or none.
 
     `provenance` says what the model was made from (recipe, data fingerprints); `generation` adds to
-    generation_config.json; `card` becomes README.md; weights above `max_shard_bytes` are split into several files.
+    a decoder's generation_config.json; `card` becomes README.md; weights above `max_shard_bytes` are split into several
+    files. `labels` are the names of the head's columns; `task` (name, settings, labels, max_tokens) says what a
+    fine-tuned model does; `problem_type` is what transformers calls it where columns are more than labels to choose
+    from (`regression`, `multi_label_classification`); with `pooling`, sentence-transformers loads the folder.
     Raises FolderError if `path` exists and `replace` is false, UserError if the model gives non-finite scores.
     """
-    family = family_of(model)
-    special = _special_ids(tokenizer)
+    name = family_of(model)
+    family = FAMILIES[name]
     facts = {
         "format": FORMAT,
-        "family": family,
+        "family": name,
         "provenance": dict(provenance),
         "versions": {"lexloom": version("lexloom"), "torch": torch.__version__, "python": platform.python_version()},
         "tokenizer_sha256": None if tokenizer is None else tokenizer.sha256,
-        "labels": labels,
+        "labels": None if labels is None else list(labels),
+        "task": None if task is None else dict(task),
         "golden": make_golden(model),
     }
-    with files.new_folder(path, facts={"kind": "model", "family": family}, replace=replace) as folder:
-        write_weights(folder, model, FAMILIES[family], max_shard_bytes)
-        folder.write_json(CONFIG, {**FAMILIES[family].to_hugging_face(model.config), **special, "dtype": "float32"})
-        folder.write_json("generation_config.json", {**special, **(generation or {})})
+    special = _special_ids(tokenizer, family)
+    more = _label_settings(model.config, labels, problem_type)
+    with files.new_folder(path, facts={"kind": "model", "family": name}, replace=replace) as folder:
+        write_weights(folder, model, family, max_shard_bytes)
+        folder.write_json(CONFIG, {**family.to_hugging_face(model.config), **more, **special, "dtype": "float32"})
+        if family.is_decoder:
+            folder.write_json(GENERATION, {**special, **(generation or {})})
+        if pooling is not None:
+            write_pooling(folder, pooling, width=model.config.width, context=model.config.context)
         if tokenizer is not None:
             write_tokenizer(folder, tokenizer)
         folder.write("README.md", card)
@@ -93,14 +111,13 @@ def load_model(path: Path, *, verify: bool = True) -> ModelFolder:
     if (path / files.MANIFEST).exists():
         files.verify_folder(path, hashes=verify)
     family, config = read_config(path)
-    model = meta_model(family, config)
-    read_weights(path, model, FAMILIES[family])
-    model.eval()
+    model = read_model(path, FAMILIES[family], config).eval()
     facts = _read_facts(path)
     tokenizer = _read_tokenizer(path, config.vocab_size, facts)
     if verify and facts:
         check_golden(model, facts.get("golden"), where=str(path / FACTS))
-    return ModelFolder(model, tokenizer, family, facts, _read_object(path, "generation_config.json", required=False))
+    generation = _read_object(path, GENERATION, required=False)
+    return ModelFolder(model, tokenizer, family, facts, generation, read_pooling(path))
 
 
 def read_config(path: Path) -> tuple[str, Any]:
@@ -155,11 +172,16 @@ def _read_tokenizer(path: Path, vocab_size: int, facts: Mapping[str, Any]) -> To
     return tokenizer
 
 
-def _special_ids(tokenizer: Tokenizer | None) -> dict[str, int | None]:
-    if tokenizer is None:
-        return {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
-    return {
-        "bos_token_id": tokenizer.bos_id,
-        "eos_token_id": tokenizer.eos_id,
-        "pad_token_id": tokenizer.pad_id,
-    }
+def _special_ids(tokenizer: Tokenizer | None, family: Family) -> dict[str, int | None]:
+    """The ids that transformers takes from a config; absent ones are null, so that it doesn't assume others."""
+    names = ("bos", "eos", "pad") if family.is_decoder else ("bos", "eos", "pad", "cls", "sep")
+    known = {} if tokenizer is None else tokenizer.names
+    return {f"{name}_token_id": known.get(name) for name in names}
+
+
+def _label_settings(config: Any, labels: Sequence[str] | None, problem_type: str | None) -> dict[str, Any]:
+    settings: dict[str, Any] = {} if problem_type is None else {"problem_type": problem_type}
+    if labels and getattr(config, "head", None) in LABELLED:
+        assert len(labels) == config.labels, f"{len(labels)} names for {config.labels} labels"
+        settings |= labels_table(labels)
+    return settings

@@ -35,7 +35,7 @@ def import_gguf(file: Path, out: Path, *, replace: bool = False) -> None:
     architecture = ARCHITECTURES[name]
     settings = Metadata(source.metadata, name, str(file))
     config = architecture.config(settings, source)
-    model = meta_model(architecture.family, config)
+    model = meta_model(FAMILIES[architecture.family], config)
     fill(model, FAMILIES[architecture.family], architecture.sources(source, config), where=str(file))
     model.eval()
     save_model(

@@ -208,7 +208,7 @@ FIXED: dict[str, tuple[Any, ...]] = {
 }
 HARMLESS_HERE = HARMLESS | {"n_ctx", "reorder_and_upcast_attn"}
 PREFIX = "transformer."
-IGNORED_WEIGHTS = (r"transformer\.h\.\d+\.attn\.(bias|masked_bias)",)
+IGNORED_WEIGHTS = (r"h\.\d+\.attn\.(bias|masked_bias)",)
 """Constants that old files carry along (the causal mask)."""
 
 
@@ -226,6 +226,11 @@ def to_hugging_face(config: Config) -> dict[str, Any]:
         **{key: choices[0] for key, choices in FIXED.items()},
         **{theirs: ours[field] for theirs, field in KEYS.items()},
     }
+
+
+def tied_copies(config: Config) -> dict[str, str]:
+    """Published tensors that repeat another one, and which."""
+    return {"lm_head.weight": "transformer.wte.weight"} if config.tied else {}
 
 
 def weights(config: Config) -> dict[str, Published]:

@@ -234,7 +234,7 @@ FIXED: dict[str, tuple[Any, ...]] = {
     "use_sliding_window": (False, None),
 }
 READ_HERE = {"rope_theta", "rope_scaling", "rope_parameters", "layer_types", "sliding_window"}
-IGNORED_WEIGHTS = (r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq",)
+IGNORED_WEIGHTS = (r"layers\.\d+\.self_attn\.rotary_emb\.inv_freq",)
 """Constants that old files carry along."""
 PREFIX = "model."
 
@@ -266,6 +266,11 @@ def to_hugging_face(config: Config) -> dict[str, Any]:
         kind = {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", **fixed, "use_sliding_window": False}
     shape = {theirs: ours[field] for theirs, field in KEYS.items()}
     return {**kind, **shape, "rope_theta": config.rotary_theta, "rope_scaling": _write_scaling(config.rotary_scaling)}
+
+
+def tied_copies(config: Config) -> dict[str, str]:
+    """Published tensors that repeat another one, and which."""
+    return {"lm_head.weight": "model.embed_tokens.weight"} if config.tied else {}
 
 
 def weights(config: Config) -> dict[str, Published]:

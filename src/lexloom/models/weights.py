@@ -11,14 +11,13 @@ from torch import Tensor
 
 from lexloom.base import files
 from lexloom.base.errors import DamagedError, FolderError
-from lexloom.models import Family
+from lexloom.models import Family, meta_model
 from lexloom.nn.published import Published
 from lexloom.nn.tensors import CONVERT, TensorFile, find_foreign, write_tensors
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 FLOATS = ("F32", "F16", "BF16")
-TIED_COPY = "lm_head.weight"
 
 Shape = tuple[int, ...]
 
@@ -42,12 +41,15 @@ def write_weights(folder: files.NewFolder, model: Any, family: Family, max_shard
     folder.write_json(INDEX, {"metadata": {"total_size": total_bytes}, "weight_map": place})
 
 
-def read_weights(path: Path, model: Any, family: Family) -> None:
-    """Fill a meta model from the files of a folder, see `fill`; raises FolderError or DamagedError."""
-    found = _find_tensors(path, family)
-    if model.config.tied:
-        _drop_tied_copy(found, family.weights(model.config)["tokens.weight"].names[0], path)
+def read_model(path: Path, family: Family, config: Any) -> Any:
+    """The model of a folder, filled from its files, see `fill`; raises FolderError or DamagedError."""
+    stored = _stored_tensors(path, family)
+    model = meta_model(family, family.settle(config, stored.keys()))
+    found = _under_full_names(stored, family, model.config)
+    for copy, original in family.tied_copies(model.config).items():
+        _drop_tied_copy(found, copy, original, path)
     fill(model, family, found, where=str(path))
+    return model
 
 
 class Source(Protocol):
@@ -134,13 +136,33 @@ def _split_by_size(tensors: Mapping[str, Tensor], max_shard_bytes: int) -> list[
     return shards
 
 
-def _find_tensors(path: Path, family: Family) -> dict[str, Stored]:
-    """All learned tensors of a folder by their full published name."""
-    stored = {name: Stored(file, name) for file in _open_shards(path) for name in file.shapes}
-    if not any(name.startswith(family.prefix) for name in stored):
-        stored = {name if name == TIED_COPY else family.prefix + name: tensor for name, tensor in stored.items()}
+def _stored_tensors(path: Path, family: Family) -> dict[str, Stored]:
+    """All tensors of a folder, by their published name in today's spelling and without the family's prefix."""
+    stored = [Stored(file, name) for file in _open_shards(path) for name in file.shapes]
+    found = {_bare_name(tensor.name, family): tensor for tensor in stored}
+    if len(found) < len(stored):
+        twice = sorted(tensor.name for tensor in stored if found[_bare_name(tensor.name, family)] is not tensor)
+        raise FolderError(f"has {', '.join(twice)} under two names", where=str(path))
+    return found
+
+
+def _bare_name(name: str, family: Family) -> str:
+    for old, new in family.old_names.items():
+        name = name.replace(old, new)
+    return name.removeprefix(family.prefix)
+
+
+def _under_full_names(stored: Mapping[str, Stored], family: Family, config: Any) -> dict[str, Source]:
+    """The tensors by the names that the config implies; what it doesn't imply stays, unless the family ignores it."""
+    expected = [name for published in family.weights(config).values() for name in published.names]
+    expected += family.tied_copies(config)
+    full = {name.removeprefix(family.prefix): name for name in expected}
     ignored = re.compile("|".join(family.ignored_weights))
-    return {name: tensor for name, tensor in stored.items() if not ignored.fullmatch(name)}
+    return {
+        full.get(name, tensor.name): tensor
+        for name, tensor in stored.items()
+        if name in full or not ignored.fullmatch(name)
+    }
 
 
 def _open_shards(path: Path) -> list[TensorFile]:
@@ -168,16 +190,16 @@ def _open_index(path: Path) -> list[TensorFile]:
     return list(shards.values())
 
 
-def _drop_tied_copy(found: dict[str, Stored], embedding: str, path: Path) -> None:
-    """Some files hold the tied matrix twice: that is fine if both are the same."""
-    if TIED_COPY in found and embedding in found:
-        if not torch.equal(found[TIED_COPY].read(), found[embedding].read()):
+def _drop_tied_copy(found: dict[str, Source], copy: str, original: str, path: Path) -> None:
+    """Some files hold a tied tensor twice: that is fine if both are the same."""
+    if copy in found and original in found:
+        if not torch.equal(found[copy].read(), found[original].read()):
             raise FolderError(
-                f"{TIED_COPY} differs from {embedding}, but the config says that they are tied",
+                f"{copy} differs from {original}, but the config says that they are tied",
                 where=str(path),
                 fix="Set tie_word_embeddings to false in config.json if the head is a matrix of its own.",
             )
-        del found[TIED_COPY]
+        del found[copy]
 
 
 def _compare(expected: Mapping[str, Shape], found: Mapping[str, Source], where: str) -> None:

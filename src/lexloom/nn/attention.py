@@ -1,10 +1,12 @@
-"""Causal attention: over rows, over packed documents, over a cache.
+"""Attention, causal or in both directions: over rows, over packed documents, over a cache.
 
 Axes: B batch, L length, T tokens (flattened B·L), H heads, G key/value heads (H is a multiple of G), K head width,
-N cached tokens.
+N cached tokens, M keys that a block of queries sees.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -18,27 +20,34 @@ from lexloom.nn.dropout import Dropout
 
 @dataclass(frozen=True)
 class Reach:
-    """What the tokens of one forward pass may see, the same for all layers; made by `reach_of`."""
+    """What the tokens of one forward pass may see; made by `reach_of`, `replace` sets the window of local layers."""
 
     runs: tuple[int, ...] | None = None
     cache: Cache | None = None
     mask: Tensor | None = None
+    causal: bool = True
+    """Whether tokens see only what is before them, and themselves."""
+    window: int | None = None
+    """How many tokens away the furthest seen one is, on each side; None for no limit. Not for causal attention."""
 
 
-def reach_of(batch: int, length: int, runs: Sequence[int] | None, cache: Cache | None) -> Reach:
-    """Each token sees its row up to itself, all that its row has cached, and nothing beyond its run.
+def reach_of(
+    batch: int, length: int, runs: Sequence[int] | None, cache: Cache | None = None, *, causal: bool = True
+) -> Reach:
+    """Each token sees its row (if `causal`: up to itself), all that its row has cached, and nothing beyond its run.
 
     `runs` are the lengths of the documents in the flattened B·L tokens; rows don't matter then.
     Raises UserError if the cache has no room for `length` more tokens.
     """
     if cache is not None:
         assert runs is None, "packed documents and a cache don't go together"
+        assert causal, "attention in both directions has no use for a cache"
         cache.reserve(batch, length)
         return Reach(cache=cache, mask=cache.mask(length))
     if runs is not None:
         assert sum(runs) == batch * length, f"runs of {sum(runs)} tokens in all for {batch} × {length} ids"
-        return Reach(runs=tuple(runs))
-    return Reach()
+        return Reach(runs=tuple(runs), causal=causal)
+    return Reach(causal=causal)
 
 
 NONE = Dropout(0.0)
@@ -51,39 +60,92 @@ def attend(
 
     Query head h reads key/value head h // (H / G). With a cache, keys and values are first appended to its `layer`.
     """
+    recorded = _recorded.get()
+    if recorded is not None:
+        recorded.append([])
     if reach.cache is not None:
+        assert recorded is None, "attention over a cache is not recorded"
         return _over_cache(q_BLHK, k_BLGK, v_BLGK, reach.cache, layer, reach.mask)
     if reach.runs is not None:
-        return _over_runs(q_BLHK, k_BLGK, v_BLGK, reach.runs, dropout)
-    return _over_rows(q_BLHK, k_BLGK, v_BLGK, dropout)
+        return _over_runs(q_BLHK, k_BLGK, v_BLGK, reach, reach.runs, dropout)
+    return _over_rows(q_BLHK, k_BLGK, v_BLGK, reach, dropout)
 
 
-def _over_rows(q_BLHK: Tensor, k_BLGK: Tensor, v_BLGK: Tensor, dropout: Dropout) -> Tensor:
+@contextmanager
+def recorded_attention() -> Iterator[list[list[Tensor]]]:
+    """While it is open, the list it gives receives the weights of every layer that this thread computes.
+
+    `[layer][run]` is (H, L, L): how much each query (row) takes of each key (column). Without runs, rows are the runs.
+    """
+    layers: list[list[Tensor]] = []
+    token = _recorded.set(layers)
+    try:
+        yield layers
+    finally:
+        _recorded.reset(token)
+
+
+_recorded: ContextVar[list[list[Tensor]] | None] = ContextVar("recorded_attention", default=None)
+
+
+def _over_rows(q_BLHK: Tensor, k_BLGK: Tensor, v_BLGK: Tensor, reach: Reach, dropout: Dropout) -> Tensor:
     q_BHLK, k_BGLK, v_BGLK = (x.transpose(1, 2) for x in (q_BLHK, k_BLGK, v_BLGK))
-    if dropout.share and dropout.training:
-        return _with_dropout(q_BHLK, k_BGLK, v_BGLK, dropout).transpose(1, 2)
+    if (dropout.share and dropout.training) or _recorded.get() is not None:
+        return _step_by_step(q_BHLK, k_BGLK, v_BGLK, reach, dropout).transpose(1, 2)
+    if reach.window is not None and reach.window < q_BHLK.shape[2] - 1:
+        return _over_windows(q_BHLK, k_BGLK, v_BGLK, reach.window).transpose(1, 2)
     grouped = q_BHLK.shape[1] != k_BGLK.shape[1]
-    y_BHLK = functional.scaled_dot_product_attention(q_BHLK, k_BGLK, v_BGLK, is_causal=True, enable_gqa=grouped)
+    y_BHLK = functional.scaled_dot_product_attention(q_BHLK, k_BGLK, v_BGLK, is_causal=reach.causal, enable_gqa=grouped)
     return y_BHLK.transpose(1, 2)
 
 
-def _with_dropout(q_BHLK: Tensor, k_BGLK: Tensor, v_BGLK: Tensor, dropout: Dropout) -> Tensor:
-    """Step by step: torch's fused attention would draw from the generator that all threads share."""
+def _step_by_step(q_BHLK: Tensor, k_BGLK: Tensor, v_BGLK: Tensor, reach: Reach, dropout: Dropout) -> Tensor:
+    """With the weights at hand; torch's fused attention would also drop by the generator that all threads share."""
     group = q_BHLK.shape[1] // k_BGLK.shape[1]
     k_BHLK, v_BHLK = k_BGLK.repeat_interleave(group, 1), v_BGLK.repeat_interleave(group, 1)
     scores_BHLL = q_BHLK @ k_BHLK.mT * q_BHLK.shape[-1] ** -0.5
-    later_LL = torch.ones(scores_BHLL.shape[-2:], dtype=torch.bool, device=q_BHLK.device).triu(1)
-    weights_BHLL = torch.softmax(scores_BHLL.masked_fill(later_LL, -torch.inf), dim=-1)
+    hidden_LL = _hidden(q_BHLK.shape[2], reach, q_BHLK.device)
+    if hidden_LL is not None:
+        scores_BHLL = scores_BHLL.masked_fill(hidden_LL, -torch.inf)
+    weights_BHLL = torch.softmax(scores_BHLL, dim=-1)
+    recorded = _recorded.get()
+    if recorded is not None:
+        recorded[-1] += weights_BHLL.detach().unbind()
     y_BHLK: Tensor = dropout(weights_BHLL) @ v_BHLK
     return y_BHLK
 
 
-def _over_runs(q_BLHK: Tensor, k_BLGK: Tensor, v_BLGK: Tensor, runs: tuple[int, ...], dropout: Dropout) -> Tensor:
+def _hidden(length: int, reach: Reach, device: torch.device) -> Tensor | None:
+    """Which keys (columns) no query (row) of a row of tokens may see; None if it sees them all."""
+    if reach.causal:
+        return torch.ones(length, length, dtype=torch.bool, device=device).triu(1)
+    if reach.window is None:
+        return None
+    places_L = torch.arange(length, device=device)
+    return (places_L[:, None] - places_L).abs() > reach.window
+
+
+def _over_windows(q_BHLK: Tensor, k_BHLK: Tensor, v_BHLK: Tensor, window: int) -> Tensor:
+    """Blocks of queries, each against the keys within the window of any of them: the time is linear in the length."""
+    length = q_BHLK.shape[2]
+    places_L = torch.arange(length, device=q_BHLK.device)
+    block, blocks = 2 * window + 1, []
+    for start in range(0, length, block):
+        queries, keys = slice(start, start + block), slice(max(0, start - window), start + block + window)
+        seen_LM = (places_L[queries, None] - places_L[keys]).abs() <= window
+        q_BHMK, k_BHMK, v_BHMK = q_BHLK[:, :, queries], k_BHLK[:, :, keys], v_BHLK[:, :, keys]
+        blocks.append(functional.scaled_dot_product_attention(q_BHMK, k_BHMK, v_BHMK, attn_mask=seen_LM))
+    return torch.cat(blocks, dim=2)
+
+
+def _over_runs(
+    q_BLHK: Tensor, k_BLGK: Tensor, v_BLGK: Tensor, reach: Reach, runs: tuple[int, ...], dropout: Dropout
+) -> Tensor:
     # Neighbouring documents of the same length are the rows of one batch
     stacks = [(len(list(same)), length) for length, same in groupby(runs)]
     split = [torch.split(x.flatten(0, 1), [rows * length for rows, length in stacks]) for x in (q_BLHK, k_BLGK, v_BLGK)]
     attended = [
-        _over_rows(q.unflatten(0, shape), k.unflatten(0, shape), v.unflatten(0, shape), dropout).flatten(0, 1)
+        _over_rows(q.unflatten(0, shape), k.unflatten(0, shape), v.unflatten(0, shape), reach, dropout).flatten(0, 1)
         for shape, q, k, v in zip(stacks, *split, strict=True)
     ]
     return torch.cat(attended).view(q_BLHK.shape)
@@ -94,7 +156,7 @@ def _over_cache(
 ) -> Tensor:
     keys_BGNK, values_BGNK = cache.append(layer, k_BLGK, v_BLGK)
     if cache.empty:
-        return _over_rows(q_BLHK, k_BLGK, v_BLGK, NONE)
+        return _over_rows(q_BLHK, k_BLGK, v_BLGK, Reach(), NONE)
     q_BHLK = q_BLHK.transpose(1, 2)
     grouped = q_BHLK.shape[1] != keys_BGNK.shape[1]
     y_BHLK = functional.scaled_dot_product_attention(q_BHLK, keys_BGNK, values_BGNK, attn_mask=mask, enable_gqa=grouped)

@@ -56,9 +56,10 @@ class _RMSNorm(torch.autograd.Function):
 class LayerNorm(nn.Module):
     """(x − mean) / √(variance + epsilon) · weight + bias over the last axis. Source: arXiv:1607.06450."""
 
-    def __init__(self, width: int, epsilon: float) -> None:
+    def __init__(self, width: int, epsilon: float, *, bias: bool = True) -> None:
         super().__init__()
-        self.weight, self.bias = nn.Parameter(torch.empty(width)), nn.Parameter(torch.empty(width))
+        self.weight = nn.Parameter(torch.empty(width))
+        self.bias = nn.Parameter(torch.empty(width)) if bias else None
         self.epsilon = epsilon
 
     def forward(self, x: Tensor) -> Tensor:
@@ -77,15 +78,16 @@ class Embedding(nn.Module):
 
 
 class GeluMLP(nn.Module):
-    """Linear, GELU in its tanh form, linear, as in GPT-2 (arXiv:1606.08415, section 2)."""
+    """Linear, GELU (arXiv:1606.08415, section 2), linear; GELU in its `tanh` form as in GPT-2, or exact (`none`)."""
 
-    def __init__(self, width: int, ffn_width: int) -> None:
+    def __init__(self, width: int, ffn_width: int, *, approximate: str = "tanh") -> None:
         super().__init__()
+        self.approximate = approximate
         self.up = Linear(width, ffn_width, bias=True)
         self.down = Linear(ffn_width, width, bias=True)
 
     def forward(self, x_BLD: Tensor) -> Tensor:
-        y_BLD: Tensor = self.down(functional.gelu(self.up(x_BLD), approximate="tanh"))
+        y_BLD: Tensor = self.down(functional.gelu(self.up(x_BLD), approximate=self.approximate))
         return y_BLD
 
 

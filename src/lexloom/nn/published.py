@@ -1,6 +1,6 @@
 """How published model folders name tensors and settings, and how they become ours."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,11 +51,54 @@ def require(values: Mapping[str, Any], *keys: str) -> None:
         raise UserError(f"has no {', '.join(missing)}")
 
 
-# Settings that don't change what a decoder computes from ids.
+def head_of(values: Mapping[str, Any], heads: Mapping[str, str]) -> dict[str, Any]:
+    """The fields `head` and `labels` of an encoder's config: `heads` gives the class of transformers for each head.
+
+    A config.json that names no class describes the encoder alone. Raises UserError for a class that is not among them.
+    """
+    named = values.get("architectures")
+    if named is None or named == []:
+        return {"head": "none"}
+    found = [head for head, name in heads.items() if named == [name]]
+    if not found:
+        raise UserError(f"{named!r} is not supported, only one of {', '.join(heads.values())}", where="architectures")
+    return {"head": found[0], **(_read_labels(values) if found[0] in LABELLED else {})}
+
+
+def name_labels(head: str, count: int) -> dict[str, Any]:
+    """The part of a config.json from which transformers knows how many labels a head has; they have no names yet."""
+    if head not in LABELLED:
+        return {}
+    names = [f"LABEL_{number}" for number in range(count)]
+    return labels_table(names)
+
+
+def labels_table(names: Sequence[str]) -> dict[str, Any]:
+    """The labels of the columns, in their order, as config.json holds them."""
+    return {
+        "id2label": {str(number): name for number, name in enumerate(names)},
+        "label2id": {name: number for number, name in enumerate(names)},
+    }
+
+
+LABELLED = ("sequence", "token")
+"""Heads whose columns are the labels of a task."""
+
+
+def _read_labels(values: Mapping[str, Any]) -> dict[str, Any]:
+    names = values.get("id2label")
+    if names is None:
+        return {} if values.get("num_labels") is None else {"labels": values["num_labels"]}
+    if not isinstance(names, dict):
+        raise UserError(f"{names!r:.80} is not a table", where="id2label")
+    return {"labels": len(names)}
+
+
+# Settings that don't change what a model computes from ids.
 HARMLESS = frozenset(
     [
         "_name_or_path", "architectures", "attention_dropout", "attn_implementation", "begin_suppress_tokens",
-        "bos_token_id", "chunk_size_feed_forward", "decoder_start_token_id", "dtype", "eos_token_id",
+        "bos_token_id", "chunk_size_feed_forward", "cls_token_id", "decoder_start_token_id", "dtype", "eos_token_id",
         "finetuning_task", "forced_bos_token_id", "forced_eos_token_id", "id2label", "initializer_range",
         "is_decoder", "is_llama_config", "label2id", "max_length", "max_window_layers", "model_type",
         "name_or_path", "num_labels", "output_attentions", "output_hidden_states", "pad_token_id", "prefix",
