@@ -87,7 +87,7 @@ TEXTS: dict[str, tuple[bytes, Ends, dict[str, Any]]] = {
 
 # name → (one line of JSON, what its error must say); each is the second of three rows.
 ROWS: dict[str, tuple[bytes, tuple[str, ...]]] = {
-    "missing field": (b'{"txt": "a"}', ("no field 'text'", "'txt'", "data.text_field")),
+    "missing field": (b'{"txt": "a"}', ("no field 'text'", "'txt'", "text_field")),
     "empty object": (b"{}", ("no field 'text'",)),
     "number instead of text": (b'{"text": 7}', ("a number, not text",)),
     "fraction instead of text": (b'{"text": 7.5}', ("a number, not text",)),

@@ -81,7 +81,7 @@ def broken_containers() -> Iterator[Horror]:
     yield _file("gzip with flipped bits.txt.gz", _flipped(packed), refused("damaged or not .gz"))
     yield _file("gzip with garbage behind.txt.gz", packed + b"garbage", refused("damaged or not .gz"))
     yield _file("two gzip members.txt.gz", gzip.compress(b"a\n") + gzip.compress(b"b\n"), read("a", "b"))
-    yield _file("gzip bomb.txt.gz", GZIP_BOMB, refused("compression bomb", "data.max_expansion"), **_WIDE)
+    yield _file("gzip bomb.txt.gz", GZIP_BOMB, refused("compression bomb", "max_expansion"), **_WIDE)
     yield _file("gzip bomb in gzip.txt.gz", gzip.compress(GZIP_BOMB), refused("gzip"))
     yield _file("gzip bomb of rows.jsonl.gz", GZIP_BOMB, refused("compression bomb"), **_WIDE)
     yield _file("zstandard bomb.txt.zst", ZSTD_BOMB, refused("compression bomb"), **_WIDE)

@@ -1,49 +1,54 @@
-"""Documents from JSON: one object on each line, or a list of objects."""
+"""Values from JSON: one on each line, or a list of them."""
 
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from lexloom.base.errors import DataError
 from lexloom.text.plain import not_blank, too_long
-from lexloom.text.reading import Document, Reading
-from lexloom.text.rows import from_object
+from lexloom.text.reading import Reading
 
 
-def json_lines(reading: Reading) -> Iterator[Document]:
-    """One JSON object on each line."""
+def json_lines(reading: Reading, needed: Sequence[str]) -> Iterator[tuple[int, Any]]:
+    """(line number, value) of each line; what isn't JSON is a bad row. `needed` is for formats that have a header."""
     yield from _json_rows(reading.decoded(), reading)
 
 
-def json_list(reading: Reading) -> Iterator[Document]:
-    """A JSON list of objects, read whole (so at most `max_document_bytes`); other JSON files are read as JSON lines."""
+def json_list(reading: Reading, needed: Sequence[str]) -> Iterator[tuple[int, Any]]:
+    """The items of a JSON list, read whole (so at most `max_document_bytes`); other files are read as JSON lines."""
     lines = reading.decoded()
     number, text = next(((number, text) for number, text in lines if text.strip()), (1, ""))
     if not text.lstrip().startswith("["):
         yield from _json_rows(itertools.chain([(number, text)] if text else [], lines), reading)
         return
     whole = "\n".join([text, *_bounded(lines, reading, len(text))])
-    for place, value in _list_items(whole, number, reading):
-        try:
-            yield from_object(value, place, reading)
-        except DataError as error:
-            reading.bad_rows.add(error)
+    yield from _list_items(whole, number, reading)
 
 
-def _json_rows(lines: Iterable[tuple[int, str]], reading: Reading) -> Iterator[Document]:
+def parse_json(text: str, where: str) -> Any:
+    """The value of one line. Raises DataError, also for a key that stands twice."""
+    try:
+        return _DECODER.decode(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"isn't JSON: {_json_problem(error)}", where=where, fix="One object on each line.") from None
+
+
+def _json_rows(lines: Iterable[tuple[int, str]], reading: Reading) -> Iterator[tuple[int, Any]]:
     for number, line in not_blank(lines, reading):
         try:
-            yield from_object(_parse(line, reading.place(number)), number, reading)
+            value = parse_json(line, reading.place(number))
         except DataError as error:
             reading.bad_rows.add(error)
+        else:
+            yield number, value
 
 
 def _bounded(lines: Iterator[tuple[int, str]], reading: Reading, size: int) -> Iterator[str]:
     for number, text in lines:
         size += len(text) + 1
-        if size > reading.settings.max_document_bytes:
+        if size > reading.limits.line_bytes:
             raise too_long(reading, number)
         yield text
 
@@ -78,14 +83,6 @@ def _skip_space(text: str, position: int) -> int:
     match = _JSON_SPACE.match(text, position)
     assert match is not None, "the pattern matches the empty string"
     return match.end()
-
-
-def _parse(text: str, where: str) -> Any:
-    try:
-        value = _DECODER.decode(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"isn't JSON: {_json_problem(error)}", where=where, fix="One object on each line.") from None
-    return value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def read_chunks(source: Source, limits: Limits, on_bytes: OnBytes | None = None)
                     raise DataError(
                         f"grew to {grown:,} bytes from {taken:,}: a compression bomb?",
                         where=source.name,
-                        fix="Unpack it yourself if you trust it, or raise prepare.data.max_expansion.",
+                        fix="Unpack it yourself if you trust it, or raise the setting max_expansion.",
                     )
                 yield chunk
     except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
@@ -94,7 +94,7 @@ def transcode(chunks: Iterator[bytes], encoding: str, name: str) -> Iterator[byt
             raise DataError(
                 f"byte {offset - pending + error.start:,} isn't {encoding} ({error.reason})",
                 where=where,
-                fix="Name the right one in prepare.data.encoding.",
+                fix="Name the right one in the setting encoding.",
             ) from None
         offset += len(chunk or b"")
         lines += text.count("\n")
@@ -220,7 +220,7 @@ def _too_long(name: str, number: int, limits: Limits) -> DataError:
     return DataError(
         f"the line is longer than {limits.line_bytes:,} bytes",
         where=f"{name}:{number}",
-        fix="Break the text into lines, or raise prepare.data.max_document_bytes.",
+        fix="Break the text into lines, or raise the setting max_document_bytes.",
     )
 
 
@@ -231,7 +231,7 @@ def _no_mark(chunk: bytes, name: str) -> DataError:
 def _hint(raw: bytes, otherwise: str = "") -> str:
     name = looks_like(raw[:CHUNK_BYTES]) or otherwise
     return (
-        f"It looks like {name}: name it in prepare.data.encoding."
+        f"It looks like {name}: name it in the setting encoding."
         if name
-        else "Name its encoding in prepare.data.encoding."
+        else "Name its encoding in the setting encoding."
     )

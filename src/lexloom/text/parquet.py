@@ -14,8 +14,8 @@ def parquet_rows(
 ) -> Iterator[tuple[int, dict[str, Any] | UnicodeDecodeError]]:
     """(row number from 1, {column: value}) of each row; a row whose text isn't UTF-8 gives the error instead.
 
-    Parquet is read from its end, so the decompressed bytes are first laid into a temporary file. Raises UserError
-    without pyarrow, DataError for a damaged file or a column that isn't there.
+    No columns: all of them. Parquet is read from its end, so the decompressed bytes are first laid into a temporary
+    file. Raises UserError without pyarrow, DataError for a damaged file or a column that isn't there.
     """
     try:
         import pyarrow
@@ -40,10 +40,11 @@ def _rows(file: Any, name: str, columns: Sequence[str]) -> Iterator[tuple[int, d
             raise DataError(
                 f"has no column {column!r}, only {', '.join(map(repr, known[:10]))}",
                 where=name,
-                fix="Name the column that holds the text in prepare.data.text_field.",
+                fix="Name the right column in the settings.",
             )
+    columns = list(columns) or known
     number = 0
-    for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
+    for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=columns):
         for index in range(batch.num_rows):
             number += 1
             yield number, _row(batch, columns, index)

@@ -1,17 +1,18 @@
 """Documents from plain text: lines, paragraphs or whole files."""
 
 from collections.abc import Iterable, Iterator
+from typing import Literal
 
 from lexloom.base.errors import DataError
 from lexloom.text.reading import STAGE, Document, Reading
 
 
-def text_lines(reading: Reading) -> Iterator[Document]:
+def text_lines(reading: Reading, unit: Literal["line", "paragraph", "file"]) -> Iterator[Document]:
     """Plain text, by line, paragraph or file."""
-    if reading.settings.documents == "line":
+    if unit == "line":
         yield from _each_line(reading)
     else:
-        yield from _joined_lines(reading, whole_file=reading.settings.documents == "file")
+        yield from _joined_lines(reading, whole_file=unit == "file")
 
 
 def not_blank(lines: Iterable[tuple[int, str]], reading: Reading) -> Iterator[tuple[int, str]]:
@@ -26,9 +27,9 @@ def not_blank(lines: Iterable[tuple[int, str]], reading: Reading) -> Iterator[tu
 def too_long(reading: Reading, line: int) -> DataError:
     """The refusal of a document beyond the limit."""
     return DataError(
-        f"is longer than {reading.settings.max_document_bytes:,} bytes",
+        f"is longer than {reading.limits.line_bytes:,} bytes",
         where=reading.place(line),
-        fix='Set prepare.data.documents = "line" or "paragraph", or raise prepare.data.max_document_bytes.',
+        fix='Break the text into lines, or paragraphs with documents = "paragraph", or raise max_document_bytes.',
     )
 
 
@@ -49,7 +50,7 @@ def _joined_lines(reading: Reading, *, whole_file: bool) -> Iterator[Document]:
         first = number if not held else first
         held.append(text)
         held_characters += len(text) + 1
-        if held_characters > reading.settings.max_document_bytes:
+        if held_characters > reading.limits.line_bytes:
             raise too_long(reading, first)
     if any(text and not text.isspace() for text in held):
         yield Document("\n".join(held), reading.place(first))

@@ -3,9 +3,9 @@
 import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from lexloom.base.errors import DataError
 from lexloom.base.ledger import Ledger
@@ -17,6 +17,17 @@ STAGE = "read"
 UTF8_NAMES = ("utf-8", "utf-8-sig")
 
 
+def _known_encoding(name: str) -> str:
+    try:
+        "".encode(name)
+        return codecs.lookup(name).name
+    except LookupError:
+        raise ValueError("is not a text encoding; name one such as utf-8, gb18030, utf-16, latin-1") from None
+
+
+Encoding = Annotated[str, AfterValidator(_known_encoding)]
+
+
 class DataSettings(Settings):
     """Where the text lies and how to read it."""
 
@@ -26,7 +37,7 @@ class DataSettings(Settings):
     Formats by suffix: .txt .jsonl .ndjson .json .csv .tsv .parquet, each also .gz and .zst. In .csv a quoted cell may
     hold line breaks; in .tsv quotes are ordinary characters. Line ends CR LF and CR become LF."""
 
-    encoding: str = "utf-8"
+    encoding: Encoding = "utf-8"
     """Encoding of all files, such as gb18030, utf-16, latin-1; a byte order mark is accepted and dropped."""
 
     documents: Literal["line", "paragraph", "file"] = "line"
@@ -45,14 +56,10 @@ class DataSettings(Settings):
     max_expansion: int = Field(default=200, ge=1)
     """How many times its compressed size a file above 16 MB may grow, a guard against compression bombs."""
 
-    @field_validator("encoding")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        try:
-            "".encode(name)
-            return codecs.lookup(name).name
-        except LookupError:
-            raise ValueError("is not a text encoding; name one such as utf-8, gb18030, utf-16, latin-1") from None
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names in `text_field`."""
+        return (self.text_field,) if isinstance(self.text_field, str) else self.text_field
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +87,14 @@ class BadRows:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a format's reader needs to know about the file it reads."""
+    """A file that is being read: how, and where what happens is counted."""
 
     source: Source
-    settings: DataSettings
+    encoding: str
+    limits: Limits
     ledger: Ledger
     bad_rows: BadRows
-    on_bytes: OnBytes | None
-
-    @property
-    def limits(self) -> Limits:
-        return Limits(self.settings.max_document_bytes, self.settings.max_expansion)
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        named = self.settings.text_field
-        return (named,) if isinstance(named, str) else named
+    on_bytes: OnBytes | None = None
 
     def place(self, line: int) -> str:
         return f"{self.source.name}:{line}"
@@ -106,8 +105,8 @@ class Reading:
     def lines(self) -> Iterator[Line]:
         """The file's lines in UTF-8; carriage returns are counted in the ledger."""
         chunks = self.chunks()
-        if self.settings.encoding not in UTF8_NAMES:
-            chunks = transcode(chunks, self.settings.encoding, self.source.name)
+        if self.encoding not in UTF8_NAMES:
+            chunks = transcode(chunks, self.encoding, self.source.name)
         returns = 0
         for line in split_lines(chunks, self.limits, self.source.name):
             returns += line.returns

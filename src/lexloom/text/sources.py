@@ -41,19 +41,18 @@ class Source:
         return None if self.path is None else self.path.stat().st_size
 
 
-def find_sources(sources: Sequence[str], ledger: Ledger) -> list[Source]:
+def find_sources(sources: Sequence[str], ledger: Ledger, *, otherwise: str | None = None) -> list[Source]:
     """Every file that `sources` name, folders recursively, in sorted order inside each folder and pattern.
 
     What lies in a folder but can't be read as text (another suffix, a broken link, a pipe) is counted in the ledger;
-    the same thing named directly is an error. A file named twice is read once. Raises DataError.
+    the same thing named directly is an error, but for a file of another suffix if `otherwise` says its format.
+    A file named twice is read once. Raises DataError.
     """
     if not sources:
-        raise DataError(
-            "no sources are named", where="prepare.data.sources", fix="Name files, folders, patterns, or - (stdin)."
-        )
+        raise DataError("no sources are named", fix="Name files, folders, patterns, or - (stdin).")
     found: list[Source] = []
     seen: set[str] = set()
-    for source in _expand(sources, ledger):
+    for source in _expand(sources, ledger, otherwise):
         real = STDIN if source.path is None else os.path.realpath(source.path)
         if real in seen:
             ledger.count("read", "file named twice, read once", where=source.name)
@@ -63,7 +62,7 @@ def find_sources(sources: Sequence[str], ledger: Ledger) -> list[Source]:
     return found
 
 
-def _expand(sources: Sequence[str], ledger: Ledger) -> Iterator[Source]:
+def _expand(sources: Sequence[str], ledger: Ledger, otherwise: str | None) -> Iterator[Source]:
     for name in sources:
         try:
             if name == STDIN:
@@ -71,7 +70,7 @@ def _expand(sources: Sequence[str], ledger: Ledger) -> Iterator[Source]:
             elif os.path.isdir(name):
                 yield from _in_folder(name, ledger)
             elif os.path.lexists(name):
-                yield _named_file(name)
+                yield _named_file(name, otherwise)
             elif glob.has_magic(name):
                 yield from _matching(name, ledger)
             else:
@@ -131,9 +130,9 @@ def _enter(folder: str, ledger: Ledger) -> bool:
     return False
 
 
-def _named_file(name: str) -> Source:
+def _named_file(name: str, otherwise: str | None) -> Source:
     """A file that the user named: every obstacle is an error."""
-    kind = _format(name)
+    kind = _format(name) or (otherwise and (otherwise, _compression(name))) or None
     if not os.path.exists(name):
         raise DataError("is a link to something that isn't there", where=shown(name), fix="Remove the link or mend it.")
     if not os.path.isfile(name):
@@ -160,12 +159,14 @@ def _listed_file(name: str, ledger: Ledger) -> Source | None:
 def _format(name: str) -> tuple[str, str] | None:
     """(format, compression) by suffix, in any case: `a.jsonl.gz` → ("json lines", ".gz")."""
     lowered = os.path.basename(name).lower()
-    for compression in (*COMPRESSIONS, ""):
-        if lowered.endswith(compression):
-            suffix = os.path.splitext(lowered.removesuffix(compression))[1] or lowered.removesuffix(compression)
-            if suffix in FORMATS:
-                return FORMATS[suffix], compression
-    return None
+    compression = _compression(lowered)
+    bare = lowered.removesuffix(compression)
+    suffix = os.path.splitext(bare)[1] or bare
+    return (FORMATS[suffix], compression) if suffix in FORMATS else None
+
+
+def _compression(name: str) -> str:
+    return next((suffix for suffix in COMPRESSIONS if name.lower().endswith(suffix)), "")
 
 
 def shown(name: str) -> str:
