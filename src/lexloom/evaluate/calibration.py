@@ -41,7 +41,7 @@ class Calibration:
 
     examples: int
     expected_error: float
-    """Expected calibration error: the mean over examples of their bin's |accuracy − confidence| (Naeini et al. 2015)."""
+    """Expected calibration error: |accuracy − confidence| of each example's bin, averaged (Naeini et al. 2015)."""
     chance_error: float
     """What the expected error of a perfectly calibrated model with these confidences stays below, 95 times in 100."""
     brier: Estimate

@@ -3,9 +3,9 @@
 A slicing names parts of the data and gives the numbers of the examples in each; parts may overlap.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from lexloom.text.quality import script_of
 
 Slicing = dict[str, list[int]]
 LENGTH_PARTS = 3
-BOTH_SCRIPTS = 0.2  # from this share of its letters on, the rarer script makes a text a mixed one
+BOTH_SCRIPTS = 0.2  # from this share of its words on, the rarer script makes a text a mixed one
 MUCH_UNKNOWN = 0.05
 
 
@@ -119,8 +119,9 @@ def _range(lengths: Sequence[int], unit: str) -> str:
 
 
 def _script(text: str) -> str:
-    counts = Counter(map(script_of, text))
-    han, latin = counts["Han"], counts["Latin"]
+    """By words: a run of Latin letters weighs as much as one Han character."""
+    scripts = [script_of(character) for character in text]
+    han, latin = scripts.count("Han"), sum(script == "Latin" for script, _ in groupby(scripts))
     if han + latin == 0:
         return "other scripts"
     if min(han, latin) >= BOTH_SCRIPTS * (han + latin):
