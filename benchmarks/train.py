@@ -93,7 +93,7 @@ def measure(contender: str, shape: Shape) -> dict[str, float]:
 
 def lexloom(shape: Shape, engine: str = "auto") -> Callable[[], None]:
     from lexloom.models import gpt, new_model
-    from lexloom.objectives import OBJECTIVES
+    from lexloom.objectives.causal import CAUSAL
     from lexloom.train import engines
     from lexloom.train.course import plan_course
     from lexloom.train.loop import train
@@ -121,7 +121,7 @@ def lexloom(shape: Shape, engine: str = "auto") -> Callable[[], None]:
         dropout=0.0, attention_dropout=0.0, embedding_dropout=0.0,
     )  # fmt: skip
     model = new_model("gpt", config, seed=0)
-    course = plan_course(OBJECTIVES["causal"], _RandomWindows(shape), settings)
+    course = plan_course(CAUSAL, _RandomWindows(shape), settings)
     reports = train(model, course, Optimizer(model, settings))
     return lambda: next(reports)
 
@@ -136,6 +136,9 @@ class _RandomWindows:
 
     def __len__(self) -> int:
         return len(self._ids)
+
+    def tokens(self, index: int) -> int:
+        return len(self._ids[index]) - 1
 
     def batch(self, indices: Any) -> Any:
         from lexloom.data.batches import TokenBatch

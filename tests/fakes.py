@@ -48,14 +48,18 @@ class FakeWindows:
         self, count: int = 20, context: int = 8, vocab_size: int = 64, seed: int = 0, empty: int | None = None
     ):
         rng = np.random.default_rng(seed)
-        self.tokens = rng.integers(0, vocab_size // 4, (count, context + 1)).cumsum(axis=1) % vocab_size
+        self.context = context
+        self.rows = rng.integers(0, vocab_size // 4, (count, context + 1)).cumsum(axis=1) % vocab_size
         self.empty = empty
 
     def __len__(self):
-        return len(self.tokens)
+        return len(self.rows)
+
+    def tokens(self, index):
+        return self.context
 
     def batch(self, indices):
-        rows = self.tokens[list(indices)]
+        rows = self.rows[list(indices)]
         targets = rows[:, 1:].copy()
         for row, index in enumerate(indices):
             if index == self.empty:

@@ -64,6 +64,10 @@ class Windows:
     def __len__(self) -> int:
         return -(-(self._shards.total_tokens - 1) // self.context)
 
+    def tokens(self, index: int) -> int:
+        """Tokens of a window, the same for all."""
+        return self.context
+
     def batch(self, indices: NDArray[np.int64] | list[int]) -> TokenBatch:
         """The windows named by `indices`, one per row, in this order."""
         ids_BL = np.full((len(indices), self.context), FILLER_ID, dtype=np.int64)

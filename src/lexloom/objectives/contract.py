@@ -7,11 +7,10 @@ Axes: B batch, L length, S spots, R runs.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
-
-from lexloom.data.batches import Windows
 
 RowGenerator = Callable[[int], np.random.Generator]
 """`rng(i)` is the generator of the batch's i-th row, named by (seed, epoch, window) and by nothing else."""
@@ -48,9 +47,16 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """`make_batch(windows, indices, rng)` takes what it draws for row i from `rng(i)`, so that splitting a batch over
+    """`make_batch(units, indices, rng)` takes what it draws for row i from `rng(i)`, so that splitting a batch over
     micro-batches, threads or machines can't change it. `loss(model, batch)` needs scores at target positions only.
+    Units are what the data is counted in (train/course.py): windows of a corpus, labelled examples.
     """
 
-    make_batch: Callable[[Windows, list[int], RowGenerator], Batch]
+    make_batch: Callable[[Any, list[int], RowGenerator], Batch]
     loss: Callable[[nn.Module, Batch], Loss]
+    head: str | None = None
+    """The head that an encoder needs for it; None for objectives of decoders, and where the task names the head."""
+    added_tokens: int = 0
+    """Special tokens that `make_batch` adds to a window; windows are cut shorter by as many, to fit the context."""
+    scored_share: float = 1.0
+    """Share of the tokens at which scores are computed, for the plan."""

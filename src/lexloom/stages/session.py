@@ -1,40 +1,78 @@
-"""A run under way: what happens after each step of train/loop.py — the diary, measuring, samples, saving, stopping."""
+"""A run under way: what happens after each step of train/loop.py — the diary, measuring, samples, saving, stopping.
+
+What is trained, and on what, is the stage's affair (`Work`); how a run opens and ends is in stages/opening.py.
+"""
 
 import dataclasses
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lexloom.base.console import Tick, progress, say, size
 from lexloom.base.errors import Interrupted, RunStopped
-from lexloom.stages.building import Parts
-from lexloom.text.tokenizers import Tokenizer
+from lexloom.base.recipe import Settings
+from lexloom.objectives.contract import Objective
 from lexloom.train import checkpoint
-from lexloom.train.course import Course
+from lexloom.train.course import Course, Units, plan_course
 from lexloom.train.diary import Diary
 from lexloom.train.events import Events
-from lexloom.train.loop import Progress, StepReport, mean_loss, train
+from lexloom.train.loop import Progress, StepReport, train
 from lexloom.train.optim import Optimizer
 from lexloom.train.parallel import agreed
 from lexloom.train.plan import Plan
+from lexloom.train.settings import LoopSettings
 from lexloom.train.signals import Received
 from lexloom.train.stopping import Best
 
 CHECKPOINTS = "checkpoints"
 FAILED_SAVES_ALLOWED = 2
 
-Sampler = Callable[[Any, Tokenizer, str, int], str]
-"""(model, tokenizer, prompt, seed) → the model's continuation."""
+Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The validation split, measured: fields for the diary, and the score for patience (higher is better)."""
+
+    fields: Fields
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What a run is to do."""
+
+    title: str
+    recipe: Settings
+    """As resolved, for recipe.toml."""
+    settings: LoopSettings
+    objective: Objective
+    units: Units
+    build: Callable[[], tuple[Any, Optimizer]]
+    """A model with its first weights, the same every time, and its optimizer."""
+    made_with: dict[str, Any]
+    """What decides the run's bits, compared on resume."""
+    ledger: bytes | None
+    """What becomes ledger.json."""
+    measure: Callable[[Any], Measured] | None
+    """None if there is nothing to measure on."""
+    sample: Callable[[Any], Iterable[Fields]] | None = None
+    """What the model writes, for the diary; called every `sample_every` steps."""
+    sample_every: int | None = None
+    finish: Callable[["Session"], None]
+    """Makes of the trained model what the run is for; only the leader of several processes does it."""
+
+    def course(self, seconds_per_step: float) -> Course:
+        """Which units when; a budget in minutes needs the measured `seconds_per_step`."""
+        return plan_course(self.objective, self.units, self.settings, seconds_per_step=seconds_per_step)
 
 
 @dataclass(kw_only=True)
 class Session:
     """A run under way: its parts, and the little that changes from step to step."""
 
-    parts: Parts
-    prepared: Path
+    work: Work
     run: Path
     plan: Plan
     model: Any
@@ -67,13 +105,13 @@ class Session:
                 writer.close()
 
 
-def follow(session: Session, received: Received, sampler: Sampler) -> None:
+def follow(session: Session, received: Received) -> None:
     """Consume the loop's reports until the run is over."""
     if session.progress.step:
         say(f"Resumed after step {session.progress.step} of {session.course.steps}")
     if session.is_over:
         return
-    with progress("pretrain", session.course.steps) as tick:
+    with progress(session.work.title, session.course.steps) as tick:
         reports = train(
             session.model, session.course, session.optimizer, session.progress, compiled=session.plan.compiled
         )
@@ -81,7 +119,7 @@ def follow(session: Session, received: Received, sampler: Sampler) -> None:
             session.progress = report.progress
             _note(session, report, tick)
             signal_number = agreed(received.number)
-            _after_step(session, sampler, leaving=signal_number != 0)
+            _after_step(session, leaving=signal_number != 0)
             if session.is_over:
                 break
             if signal_number:
@@ -106,39 +144,36 @@ def _note(session: Session, report: StepReport, tick: Tick) -> None:
         session.write("step", **fields)
     else:
         say(f"Skipped step {report.progress.step}: {report.skipped}")
-        session.write("skipped", reason=report.skipped, windows=report.windows, **fields)
+        session.write("skipped", reason=report.skipped, units=report.units, **fields)
     note = f"loss {report.loss:.3f}  {size(tokens_per_s, 'tokens/s')}  {share:.0%} of peak"
     tick(report.progress.step, note)
 
 
-def _after_step(session: Session, sampler: Sampler, *, leaving: bool) -> None:
+def _after_step(session: Session, *, leaving: bool) -> None:
     """Measure, sample and save where the step is due for it."""
     settings, step = session.course.settings, session.progress.step
-    last = step == session.course.steps
-    if step % settings.evaluate_every == 0 or last:
-        _evaluate(session)
-    if settings.sample_every is not None and (step % settings.sample_every == 0 or last):
-        _sample(session, sampler)
+    if session.course.is_measured_after(step):
+        _measure(session)
+    every = session.work.sample_every
+    if every is not None and (step % every == 0 or step == session.course.steps):
+        _sample(session)
     best = settings.patience is not None and session.best.step == step
     if session.diary is not None and (step % settings.checkpoint_every == 0 or best or session.is_over or leaving):
         _save(session, session.diary, must=session.is_over or leaving)
 
 
-def _evaluate(session: Session) -> None:
-    if session.parts.validation is not None:
-        objective, settings = session.course.objective, session.course.settings
-        loss = mean_loss(session.model, objective, session.parts.validation, settings)
-        session.best = session.best.after(loss, session.progress.step)
-        bits_per_byte = loss / math.log(2) * session.parts.tokens_per_byte
-        session.write("validation", loss=loss, bits_per_byte=bits_per_byte)
+def _measure(session: Session) -> None:
+    if session.work.measure is not None:
+        measured = session.work.measure(session.model)
+        session.best = session.best.after(measured.score, session.progress.step)
+        session.write("validation", **measured.fields)
 
 
-def _sample(session: Session, sampler: Sampler) -> None:
+def _sample(session: Session) -> None:
+    assert session.work.sample is not None, "samples are wanted of a model that can't write"
     session.model.eval()
-    settings = session.course.settings
-    for prompt in settings.sample_prompts:
-        text = sampler(session.model, session.parts.tokenizer, prompt, settings.seed)
-        session.write("sample", prompt=prompt, text=text)
+    for fields in session.work.sample(session.model):
+        session.write("sample", **fields)
 
 
 def _save(session: Session, diary: Diary, *, must: bool) -> None:
@@ -151,7 +186,7 @@ def _save(session: Session, diary: Diary, *, must: bool) -> None:
             "metrics_bytes": diary.sync(),
         }
         checkpoint.write_checkpoint(
-            folder, step, session.model, session.optimizer, state=state, made_with=session.parts.made_with
+            folder, step, session.model, session.optimizer, state=state, made_with=session.work.made_with
         )
         session.saved_step, session.failed_saves = step, 0
         protect = () if settings.patience is None or session.best.step is None else (session.best.step,)

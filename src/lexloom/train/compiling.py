@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lexloom.train.settings import TrainSettings
+from lexloom.train.settings import LoopSettings
 
 COMPILERS = ("g++", "clang++", "c++")
 # Compiling takes a minute or two; below this no gain can make up for it.
@@ -18,7 +18,7 @@ LEAST_GAIN = 1.05
 
 
 class Compiled(nn.Module):
-    """A decoder for training: `hidden` is compiled, all else is the model's own."""
+    """A model for training: `hidden` is compiled, all else is the model's own."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -26,11 +26,12 @@ class Compiled(nn.Module):
         # One graph per shape: a graph for all shapes would depend on which came first, and so on where a run resumes
         self._hidden: Any = torch.compile(model.hidden, dynamic=False)
 
-    @property
-    def head_weight_VD(self) -> Tensor:  # noqa: N802
-        """The model's own."""
-        weight: Tensor = self.model.head_weight_VD
-        return weight
+    def __getattr__(self, name: str) -> Any:
+        """What isn't here is the model's own."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("model"), name)
 
     def hidden(self, ids_BL: Tensor, **keywords: Any) -> Tensor:
         """As the model's."""
@@ -38,14 +39,13 @@ class Compiled(nn.Module):
         return x_BLD
 
 
-def may_pay(settings: TrainSettings, eager_s: float) -> bool:
+def may_pay(settings: LoopSettings, eager_s: float) -> bool:
     """Whether `auto` should measure a compiled model too: a long run, one shape, torch's own products, a compiler."""
     return (
-        settings.compile == "auto"
+        settings.compiling == "auto"
         and eager_s >= WORTH_MEASURING_S
         and settings.engine == "torch"
         and settings.worker_threads == 1
-        and not settings.boundaries
         and any(shutil.which(name) for name in COMPILERS)
     )
 

@@ -1,9 +1,9 @@
 """The diary of a run, `metrics.jsonl`: every step once, whatever interrupts the run.
 
 One JSON object per line. `kind` is step (loss, lr, grad_norm, tokens, seconds, …), skipped (with the reason and the
-batch's windows), validation (loss, bits_per_byte) or sample (prompt, text). Numbers that are not finite are the strings
-"nan", "inf" and "-inf", since JSON has none of them. Only the fields in CLOCK_FIELDS may differ between a resumed run
-and one that was never interrupted.
+batch's windows or examples as `units`), validation (loss, and bits_per_byte or a task's metrics) or sample (prompt,
+text). Numbers that are not finite are the strings "nan", "inf" and "-inf", since JSON has none of them. Only the fields
+in CLOCK_FIELDS may differ between a resumed run and one that was never interrupted.
 """
 
 import math

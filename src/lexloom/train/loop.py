@@ -13,15 +13,14 @@ import torch
 from torch import nn
 
 from lexloom.base.rng import generator
-from lexloom.data.batches import Windows
 from lexloom.objectives.contract import Objective
 from lexloom.train import guard, parallel
 from lexloom.train.compiling import Compiled
-from lexloom.train.course import Course, evenly_spread, to_device_of
+from lexloom.train.course import Course, Units, bounded_portions, evenly_spread, to_device_of
 from lexloom.train.optim import Optimizer
 from lexloom.train.parallel import Gradient
 from lexloom.train.schedule import lr_share
-from lexloom.train.settings import TrainSettings
+from lexloom.train.settings import LoopSettings
 
 NORM_EPSILON = 1e-6
 
@@ -39,14 +38,14 @@ class Progress:
 class StepReport:
     """One optimizer step: `loss` in nats per target, `lr` as taken, `grad_norm` before clipping.
 
-    `skipped` says why the weights were left alone, and `windows` with which batch; None and empty if they were not.
+    `skipped` says why the weights were left alone, and `units` with which batch; None and empty if they were not.
     """
 
     progress: Progress
     loss: float
     lr: float
     grad_norm: float
-    windows: list[int]
+    units: list[int]
     seconds: float
     skipped: str | None
 
@@ -71,14 +70,16 @@ def train(
         started = time.monotonic()
         model.train()
         share = lr_share(progress.step, course.steps, settings)
-        gradient = parallel.gradient_of(course.losses(forward, progress.step), list(model.parameters()), pool)
+        gradient = parallel.gradient_of(
+            course.losses(forward, progress.step), list(optimizer.parameters.values()), pool
+        )
         norm, reason = take_step(optimizer, gradient, share, settings.grad_clip)
         report = StepReport(
             progress=_advanced(progress, course, skipped=reason is not None),
             loss=gradient.loss_sum / max(1, gradient.count),
             lr=optimizer.peak_lr * share,
             grad_norm=norm,
-            windows=[] if reason is None else course.chosen(progress.step),
+            units=[] if reason is None else course.chosen(progress.step),
             seconds=time.monotonic() - started,
             skipped=reason,
         )
@@ -104,14 +105,14 @@ def take_step(
 
 
 @torch.no_grad()
-def mean_loss(model: nn.Module, objective: Objective, windows: Windows, settings: TrainSettings) -> float:
-    """Nats per target over all `windows` (or `evaluate_windows` of them, evenly spread), without dropout."""
+def mean_loss(
+    model: nn.Module, objective: Objective, units: Units, settings: LoopSettings, *, most: int | None = None
+) -> float:
+    """Nats per target over all `units`, or `most` of them, evenly spread; without dropout."""
     model.eval()
-    chosen = evenly_spread(len(windows), settings.evaluate_windows)
     total, count = 0.0, 0
-    for start in range(0, len(chosen), settings.micro_batch):
-        indices = chosen[start : start + settings.micro_batch]
-        batch = objective.make_batch(windows, indices, lambda row: generator("evaluate", settings.seed, indices[row]))  # noqa: B023
+    for indices in bounded_portions(units, evenly_spread(len(units), most), settings.micro_tokens):
+        batch = objective.make_batch(units, indices, lambda row: generator("evaluate", settings.seed, indices[row]))  # noqa: B023
         loss = objective.loss(model, to_device_of(model, batch))
         total, count = total + float(loss.sum), count + loss.count
     return total / max(1, count)

@@ -1,7 +1,7 @@
 """Optimizers by name: which rule, rate and decay each parameter has; and their state as plain tensors."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from lexloom.nn.layers import Embedding
 from lexloom.nn.linear import Linear
 from lexloom.train.muon import Muon, Parts
 from lexloom.train.rules import SGD, AdamW, Rule, State
-from lexloom.train.settings import TrainSettings
+from lexloom.train.settings import LoopSettings
 
 Named = dict[str, nn.Parameter]
 
@@ -39,19 +39,21 @@ class Kinds:
     vectors: Named
 
 
-class Optimizer:
-    """The groups of a model's parameters and their state."""
+Rates = Mapping[str, float]
+"""Parameter → share of the peak learning rate that is its own, for example less in lower layers; 1 if not named."""
 
-    def __init__(self, model: nn.Module, settings: TrainSettings) -> None:
-        self.parameters: Named = dict(model.named_parameters())
-        self._groups = [
-            group for group in OPTIMIZERS[settings.optimizer](kinds_of(model), settings) if group.parameters
-        ]
+
+class Optimizer:
+    """The groups of a model's parameters and their state. Parameters that need no gradient are none of its business."""
+
+    def __init__(self, model: nn.Module, settings: LoopSettings, rates: Rates | None = None) -> None:
+        self.parameters: Named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self._groups = _groups(model, self.parameters, settings, {} if rates is None else rates)
         self._states: list[State] = [group.rule.new_state(list(group.parameters.values())) for group in self._groups]
 
     @property
     def peak_lr(self) -> float:
-        """The peak learning rate of the first group, the one to show."""
+        """The peak learning rate of the first group, the one to show: none is higher under the same rule."""
         return self._groups[0].lr
 
     @torch.no_grad()
@@ -83,11 +85,11 @@ class Optimizer:
             tensor.copy_(tensors[name])
 
 
-def kinds_of(model: nn.Module) -> Kinds:
-    """Sort a model's parameters by what they do, not by how they are called."""
+def kinds_of(model: nn.Module, named: Named | None = None) -> Kinds:
+    """Sort a model's parameters, or those named, by what they do, not by how they are called."""
+    named = dict(model.named_parameters()) if named is None else named
     tables = {id(module.weight) for module in model.modules() if isinstance(module, Embedding | nn.Embedding)}
     tables.add(id(getattr(model, "head_weight_VD", None)))
-    named = dict(model.named_parameters())
     stacked = {id(module.weight): module.parts for module in model.modules() if isinstance(module, Linear)}
     matrices = {name: p for name, p in named.items() if p.dim() > 1 and id(p) not in tables}
     return Kinds(
@@ -98,7 +100,17 @@ def kinds_of(model: nn.Module) -> Kinds:
     )
 
 
-def _adamw(kinds: Kinds, settings: TrainSettings) -> list[Group]:
+def _groups(model: nn.Module, named: Named, settings: LoopSettings, rates: Rates) -> list[Group]:
+    """The optimizer's groups for each rate, the highest rate first."""
+    groups: list[Group] = []
+    for rate in sorted({rates.get(name, 1.0) for name in named}, reverse=True):
+        kinds = kinds_of(model, {name: p for name, p in named.items() if rates.get(name, 1.0) == rate})
+        found = OPTIMIZERS[settings.optimizer](kinds, settings)
+        groups += [replace(group, lr=group.lr * rate) for group in found if group.parameters]
+    return groups
+
+
+def _adamw(kinds: Kinds, settings: LoopSettings) -> list[Group]:
     """One rate for everything; matrices and tables decay."""
     rule = AdamW(settings.betas)
     return [
@@ -107,7 +119,7 @@ def _adamw(kinds: Kinds, settings: TrainSettings) -> list[Group]:
     ]
 
 
-def _sgd(kinds: Kinds, settings: TrainSettings) -> list[Group]:
+def _sgd(kinds: Kinds, settings: LoopSettings) -> list[Group]:
     """One rate for everything; matrices and tables decay."""
     rule = SGD(settings.momentum)
     return [
@@ -116,14 +128,14 @@ def _sgd(kinds: Kinds, settings: TrainSettings) -> list[Group]:
     ]
 
 
-def _muon(kinds: Kinds, settings: TrainSettings) -> list[Group]:
+def _muon(kinds: Kinds, settings: LoopSettings) -> list[Group]:
     """Muon for the hidden matrices, AdamW for the rest (Jordan et al. 2024)."""
     muon = Muon(settings.momentum, kinds.parts)
     rest = _adamw(Kinds({}, (), kinds.tables, kinds.vectors), settings)
     return [Group(kinds.matrices, muon, settings.muon_lr, settings.weight_decay), *rest]
 
 
-OPTIMIZERS: dict[str, Callable[[Kinds, TrainSettings], list[Group]]] = {
+OPTIMIZERS: dict[str, Callable[[Kinds, LoopSettings], list[Group]]] = {
     "adamw": _adamw,
     "sgd": _sgd,
     "muon": _muon,

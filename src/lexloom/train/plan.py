@@ -61,31 +61,32 @@ def measure_plan(model: nn.Module, optimizer: Optimizer, course: Course) -> Plan
     A budget in minutes is turned into steps here, and here `compile = "auto"` is decided.
     """
     settings, before_bytes = course.settings, peak_rss_bytes()
-    step_s = 0.0 if settings.compile is True else _step_s(model, model, optimizer, course)
-    compiled = settings.compile is True or compiling.may_pay(settings, _planned(course, step_s).steps * step_s)
+    step_s = 0.0 if settings.compiling is True else _step_s(model, model, optimizer, course)
+    compiled = settings.compiling is True or compiling.may_pay(settings, _planned(course, step_s).steps * step_s)
     if compiled:
         compiled_s = _step_s(model, compiling.Compiled(model), optimizer, course)
-        compiled = settings.compile is True or compiling.pays(step_s, compiled_s)
+        compiled = settings.compiling is True or compiling.pays(step_s, compiled_s)
         step_s = compiled_s if compiled else step_s
     return _added_up(model, optimizer, _planned(course, step_s), step_s, before_bytes, compiled=compiled)
 
 
 def _planned(course: Course, step_s: float) -> Course:
-    return plan_course(course.objective, course.windows, course.settings, seconds_per_step=max(step_s, TICK_S))
+    return plan_course(course.objective, course.units, course.settings, seconds_per_step=max(step_s, TICK_S))
 
 
 def _step_s(model: nn.Module, forward: nn.Module, optimizer: Optimizer, course: Course) -> float:
-    """Seconds of an optimizer step; the first call is not counted."""
+    """Seconds of a typical optimizer step, from a part of the first; the first call is not counted."""
     everything = course.losses(forward, 0)
     losses = everything[: course.settings.worker_threads]
     pool = parallel.replica_pool(course.settings.worker_threads, torch.get_num_threads())
-    parameters = list(model.parameters())
+    parameters = list(optimizer.parameters.values())
     model.train()
     gradient = parallel.gradient_of(losses, parameters, pool)
     gradient_s = measured_s(lambda: parallel.gradient_of(losses, parameters, pool))
     take_step(optimizer, gradient, 0.0, None)
     update_s = _once_s(lambda: take_step(optimizer, parallel.gradient_of(losses, parameters, pool), 0.0, None))
-    return gradient_s * math.ceil(len(everything) / len(losses)) + max(0.0, update_s - gradient_s)
+    typical = course.mean_tokens * course.settings.batch_units / course.tokens(0)
+    return gradient_s * math.ceil(len(everything) / len(losses)) * typical + max(0.0, update_s - gradient_s)
 
 
 def measured_s(run: Callable[[], object]) -> float:
@@ -108,9 +109,9 @@ def _added_up(
     parameter_bytes = sum(parameter.nbytes for parameter in model.parameters())
     optimizer_bytes = sum(tensor.nbytes for tensor in optimizer.state().values())
     memory_bytes = peak_rss_bytes()
-    tokens = course.total_windows * settings.context
-    tokens_per_s = settings.batch_tokens / step_s
-    flops, peak = flops_per_token(model, settings.context), measured_peak_flops()
+    tokens = round(course.total_units * course.mean_tokens)
+    tokens_per_s = course.mean_tokens * settings.batch_units / step_s
+    flops, peak = flops_per_token(model, course.mean_tokens), measured_peak_flops()
     checkpoint_bytes = parameter_bytes + optimizer_bytes
     return Plan(
         steps=course.steps,
@@ -122,7 +123,7 @@ def _added_up(
         tokens_per_s=tokens_per_s,
         memory_bytes=memory_bytes,
         parameter_bytes=parameter_bytes,
-        gradient_bytes=parameter_bytes * settings.worker_threads,
+        gradient_bytes=sum(p.nbytes for p in optimizer.parameters.values()) * settings.worker_threads,
         optimizer_bytes=optimizer_bytes,
         activation_bytes=max(0, memory_bytes - before_bytes - parameter_bytes - optimizer_bytes),
         checkpoint_bytes=checkpoint_bytes,

@@ -7,10 +7,10 @@ share belongs to step `steps`, which is never taken, so that no step is wasted a
 import math
 from collections.abc import Callable
 
-from lexloom.train.settings import TrainSettings
+from lexloom.train.settings import LoopSettings
 
 
-def lr_share(step: int, steps: int, settings: TrainSettings) -> float:
+def lr_share(step: int, steps: int, settings: LoopSettings) -> float:
     """The share of the peak learning rate at `step` of `steps`: linear warm-up, then the schedule."""
     warmup = warmup_steps(steps, settings)
     if step < warmup:
@@ -21,7 +21,7 @@ def lr_share(step: int, steps: int, settings: TrainSettings) -> float:
     return settings.final_lr_share + (1 - settings.final_lr_share) * height
 
 
-def warmup_steps(steps: int, settings: TrainSettings) -> int:
+def warmup_steps(steps: int, settings: LoopSettings) -> int:
     """How many steps warm up."""
     if settings.warmup_steps is not None:
         return min(settings.warmup_steps, steps)

@@ -1,6 +1,9 @@
-"""The `[train]` section of a recipe. Reading it needs no torch."""
+"""The `[train]` section of a recipe: what every kind of training has, and what pre-training adds.
 
-from typing import Literal
+Reading it needs no torch. Fine-tuning's own settings are in train/finetuning.py.
+"""
+
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -8,27 +11,24 @@ from lexloom.base.recipe import Settings
 
 BUDGETS = ("steps", "tokens", "epochs", "minutes")
 
+Compile = bool | Literal["auto"]
 
-class TrainSettings(Settings):
-    """How long, in what portions and by which rule to train."""
+
+class LoopSettings(Settings):
+    """How long and by which rule to train. A unit is what the data is counted in: a window, an example."""
+
+    default_epochs: ClassVar[float] = 1.0
+    """The budget where none is named."""
 
     steps: int | None = Field(default=None, gt=0)
-    """Budget in optimizer steps. Name at most one of steps, tokens, epochs and minutes; none means one epoch."""
+    """Budget in optimizer steps. Name at most one of steps, tokens, epochs and minutes; none means one epoch of
+    pre-training, or three of fine-tuning."""
     tokens: int | None = Field(default=None, gt=0)
     """Budget in tokens read."""
     epochs: float | None = Field(default=None, gt=0)
     """Budget in passes over the training split."""
     minutes: float | None = Field(default=None, gt=0)
     """Budget in minutes of training; the plan turns it into steps once, before the first one."""
-
-    context: int = Field(default=256, ge=2)
-    """Length of a window, in tokens."""
-    batch_tokens: int = Field(default=8192, gt=0)
-    """Tokens of one optimizer step; a multiple of `context`."""
-    micro_batch: int = Field(default=8, gt=0)
-    """Windows that pass through the model at once; a step accumulates as many micro-batches as it needs."""
-    boundaries: bool = False
-    """Keep attention inside each document of a packed window."""
 
     optimizer: Literal["adamw", "sgd", "muon"] = "adamw"
     """`muon` orthogonalises the updates of hidden matrices and leaves the rest to AdamW."""
@@ -56,10 +56,9 @@ class TrainSettings(Settings):
     final_lr_share: float = Field(default=0.1, ge=0, le=1)
     """Learning rate at the end of the schedule, as a share of its peak."""
 
-    evaluate_every: int = Field(default=250, gt=0)
-    """Steps between measurements on the validation split; the last step is always measured."""
-    evaluate_windows: int | None = Field(default=None, gt=0)
-    """Windows of the validation split to measure, evenly spread; unset: all of it."""
+    evaluate_every: int | None = Field(default=250, gt=0)
+    """Steps between measurements on the validation split; unset: one after each epoch. The last step is always
+    measured."""
     patience: int | None = Field(default=None, gt=0)
     """Stop after so many measurements in a row without a better one, and keep the best weights; unset: never."""
     checkpoint_every: int = Field(default=500, gt=0)
@@ -68,10 +67,6 @@ class TrainSettings(Settings):
     """How many checkpoints stay; one would leave nothing while the next is being written."""
     max_skipped_steps: int = Field(default=10, gt=0)
     """Stop after so many non-finite steps in a row."""
-    sample_every: int | None = Field(default=None, gt=0)
-    """Steps between samples of text; unset: none."""
-    sample_prompts: tuple[str, ...] = ("",)
-    """Beginnings for the model to continue."""
 
     seed: int = Field(default=0, ge=0)
     """Names every random choice: weights, order, dropout."""
@@ -81,30 +76,19 @@ class TrainSettings(Settings):
     """What multiplies matrices: torch's own library (MKL), the OpenBLAS inside numpy, or torch in bfloat16 with sums in
     float32, which is fast only where the processor has it. `auto`: torch on Intel and on GPUs, else numpy."""
     replicas: int | None = Field(default=None, gt=0)
-    """Python threads that share the rows of a step, each with its share of `threads`; unset: one for each thread."""
-    compile: bool | Literal["auto"] = "auto"
-    """Compile the model; `auto` measures both ways where a compiler is present and the run is long enough."""
+    """Python threads that share the units of a step, each with its share of `threads`; unset: one for each thread."""
     tensorboard: bool = False
     """Also write TensorBoard events; needs the extra `lexloom[tensorboard]`."""
 
     @model_validator(mode="after")
-    def _one_budget(self) -> "TrainSettings":
+    def _one_budget(self) -> "LoopSettings":
         named = [name for name in BUDGETS if getattr(self, name) is not None]
         if len(named) > 1:
             raise ValueError(f"{' and '.join(named)} are both budgets; name one of {', '.join(BUDGETS)}")
         return self
 
     @model_validator(mode="after")
-    def _whole_windows(self) -> "TrainSettings":
-        if self.batch_tokens % self.context:
-            near = max(1, round(self.batch_tokens / self.context)) * self.context
-            raise ValueError(
-                f"batch_tokens {self.batch_tokens} is not a multiple of context {self.context}; nearest is {near}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _sensible_rates(self) -> "TrainSettings":
+    def _sensible_rates(self) -> "LoopSettings":
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas {self.betas} must lie in [0, 1)")
         if self.warmup_steps is None and self.schedule == "wsd" and self.warmup_share + self.decay_share > 1:
@@ -117,6 +101,64 @@ class TrainSettings(Settings):
         return 1 if self.replicas is None else self.replicas
 
     @property
-    def batch_windows(self) -> int:
+    def batch_units(self) -> int:
+        """Units of one optimizer step."""
+        raise NotImplementedError
+
+    @property
+    def micro_tokens(self) -> int:
+        """Tokens that may pass through the model at once; a step accumulates as many micro-batches as it needs."""
+        raise NotImplementedError
+
+    @property
+    def compiling(self) -> Compile:
+        """Whether to compile the model: never where each micro-batch has another shape."""
+        return False
+
+
+class TrainSettings(LoopSettings):
+    """Pre-training: in what portions to read a prepared corpus."""
+
+    context: int = Field(default=256, ge=2)
+    """Length of a window, in tokens."""
+    batch_tokens: int = Field(default=8192, gt=0)
+    """Tokens of one optimizer step; a multiple of `context`."""
+    micro_batch: int = Field(default=8, gt=0)
+    """Windows that pass through the model at once; a step accumulates as many micro-batches as it needs."""
+    boundaries: bool = False
+    """Keep attention inside each document of a packed window."""
+
+    evaluate_windows: int | None = Field(default=None, gt=0)
+    """Windows of the validation split to measure, evenly spread; unset: all of it."""
+
+    sample_every: int | None = Field(default=None, gt=0)
+    """Steps between samples of text; unset: none."""
+    sample_prompts: tuple[str, ...] = ("",)
+    """Beginnings for the model to continue."""
+
+    compile: bool | Literal["auto"] = "auto"
+    """Compile the model; `auto` measures both ways where a compiler is present and the run is long enough."""
+
+    @model_validator(mode="after")
+    def _whole_windows(self) -> "TrainSettings":
+        if self.batch_tokens % self.context:
+            near = max(1, round(self.batch_tokens / self.context)) * self.context
+            raise ValueError(
+                f"batch_tokens {self.batch_tokens} is not a multiple of context {self.context}; nearest is {near}"
+            )
+        return self
+
+    @property
+    def batch_units(self) -> int:
         """Windows of one optimizer step."""
         return self.batch_tokens // self.context
+
+    @property
+    def micro_tokens(self) -> int:
+        """Tokens that pass through the model at once."""
+        return self.micro_batch * self.context
+
+    @property
+    def compiling(self) -> Compile:
+        """Whether to compile the model; with boundaries only on request, since then every batch has another shape."""
+        return False if self.compile == "auto" and self.boundaries else self.compile

@@ -6,20 +6,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Best:
-    """The lowest validation loss so far, the step it was measured at, and how many measurements have come since.
+    """The best score so far (higher is better), the step it was measured at, and how many have come since.
 
-    Loss and step are None as long as there was no finite loss.
+    Score and step are None as long as there was no finite score. Of equal scores the earlier one is the best.
     """
 
-    loss: float | None = None
+    score: float | None = None
     step: int | None = None
     worse_in_a_row: int = 0
 
-    def after(self, loss: float, step: int) -> "Best":
-        """With one more measurement; a non-finite loss is never the best."""
-        if math.isfinite(loss) and (self.loss is None or loss < self.loss):
-            return Best(loss, step, 0)
-        return Best(self.loss, self.step, self.worse_in_a_row + 1)
+    def after(self, score: float, step: int) -> "Best":
+        """With one more measurement; a score that is not finite is never the best."""
+        if math.isfinite(score) and (self.score is None or score > self.score):
+            return Best(score, step, 0)
+        return Best(self.score, self.step, self.worse_in_a_row + 1)
 
     def is_over(self, patience: int | None) -> bool:
         """Whether `patience` measurements in a row have brought nothing better."""

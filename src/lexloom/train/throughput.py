@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lexloom.train.optim import kinds_of
 
@@ -12,17 +12,20 @@ SIDE = 1024
 MEASURE_S = 0.3
 
 
-def flops_per_token(model: nn.Module, context: int) -> float:
-    """Floating-point operations to train on one token: 6 per weight that multiplies it, plus causal attention.
+def flops_per_token(model: nn.Module, context: float) -> float:
+    """Floating-point operations to train on one token: 6 per weight that multiplies it, plus attention.
 
-    Embedding look-ups multiply nothing; the head does. Attention: 2 products, 2 operations per element, half of the
-    context on average, forward once and backward twice. Source: Kaplan et al. 2020, arXiv:2001.08361, section 2.1.
+    Embedding look-ups multiply nothing; the head over the vocabulary does, where the model has one. Attention: 2
+    products, 2 operations per element, half of the context on average if it is causal, else all of it; forward once and
+    backward twice. Source: Kaplan et al. 2020, arXiv:2001.08361, section 2.1.
     """
     config: Any = model.config
-    head: Tensor = model.head_weight_VD  # type: ignore[assignment]
-    weights = sum(matrix.numel() for matrix in kinds_of(model).matrices.values()) + head.numel()
-    attention: int = config.layers * config.width * context
-    return 6.0 * (weights + attention)
+    head = getattr(model, "head_weight_VD", None)
+    matrices = kinds_of(model).matrices
+    weights = sum(matrix.numel() for matrix in matrices.values()) + (0 if head is None else head.numel())
+    seen = context if not hasattr(model, "new_cache") else context / 2
+    flops: float = 6.0 * (weights + 2 * config.layers * config.width * seen)
+    return flops
 
 
 def measured_peak_flops() -> float:

@@ -9,6 +9,7 @@ from lexloom.base import files
 from lexloom.base.errors import FolderError, RecipeError, RunStopped
 from lexloom.models.folder import load_model
 from lexloom.objectives import OBJECTIVES
+from lexloom.objectives.causal import CAUSAL
 from lexloom.objectives.contract import Loss, Objective
 from lexloom.stages.plan import plan
 from lexloom.stages.pretrain import pretrain
@@ -149,29 +150,29 @@ def test_two_threads_give_the_same_bytes_every_time_and_after_a_resume(prepared,
 
 def poisoned(bad_calls):
     """The causal objective, whose loss is NaN at these calls in training."""
-    causal, calls = OBJECTIVES["causal"], itertools.count(1)
+    calls = itertools.count(1)
 
     def loss(model, batch):
-        right = causal.loss(model, batch)
+        right = CAUSAL.loss(model, batch)
         if not right.sum.requires_grad or next(calls) not in bad_calls:
             return right
         return Loss(right.sum * math.nan, right.count)
 
-    return Objective(causal.make_batch, loss)
+    return Objective(CAUSAL.make_batch, loss)
 
 
 def test_a_nan_is_in_the_diary_as_it_was_and_never_in_a_checkpoint(prepared, tmp_path, monkeypatch):
     run, one_batch = tmp_path / "run", {"micro_batch": 16, "checkpoint_every": 1}
     pretrain(recipe_of(**one_batch, steps=1), prepared, run)
     files.discard(run / "model")
-    monkeypatch.setitem(OBJECTIVES, "causal", poisoned(range(20, 1000)))
+    monkeypatch.setitem(OBJECTIVES, "causal", lambda settings, tokenizer: poisoned(range(20, 1000)))
     with pytest.raises(RunStopped, match="3 steps in a row") as caught:
         pretrain(recipe_of(**one_batch, steps=60, max_skipped_steps=3), prepared, run, allow_change=["train"])
     assert caught.value.exit_code == 3
     skipped = lines(run, "skipped")
     assert len(skipped) == 3
     assert {(line["loss"], line["reason"]) for line in skipped} == {("nan", "the loss is nan")}
-    assert all(len(line["windows"]) == 16 for line in skipped)
+    assert all(len(line["units"]) == 16 for line in skipped)
     assert sorted(line["step"] for line in [*lines(run, "step"), *skipped]) == list(range(1, skipped[-1]["step"] + 1))
     for path in (run / "checkpoints").glob("step-*"):
         assert all(tensor.isfinite().all() for tensor in load_file(path / "model.safetensors").values())

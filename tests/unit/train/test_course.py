@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from lexloom.objectives import OBJECTIVES
+from lexloom.objectives.causal import CAUSAL
 from lexloom.train.course import evenly_spread, plan_course
 from lexloom.train.settings import TrainSettings
 from tests.fakes import FakeWindows
@@ -10,7 +10,7 @@ from tests.fakes import FakeWindows
 
 def course(count=10, **values):
     settings = TrainSettings(**{"context": 8, "batch_tokens": 32, **values})
-    return plan_course(OBJECTIVES["causal"], FakeWindows(count), settings, seconds_per_step=0.5)
+    return plan_course(CAUSAL, FakeWindows(count), settings, seconds_per_step=0.5)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def course(count=10, **values):
 )
 def test_every_budget_becomes_steps(budget, steps, windows):
     planned = course(**budget)
-    assert (planned.steps, planned.total_windows) == (steps, windows)
+    assert (planned.steps, planned.total_units) == (steps, windows)
     assert sum(planned.tokens(step) for step in range(steps)) == windows * 8
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lexloom.base.errors import RunStopped
-from lexloom.objectives import OBJECTIVES
+from lexloom.objectives.causal import CAUSAL
 from lexloom.objectives.contract import Loss, Objective
 from lexloom.train.course import plan_course
 from lexloom.train.loop import Progress, mean_loss, train
@@ -12,7 +12,6 @@ from lexloom.train.optim import OPTIMIZERS, Optimizer
 from lexloom.train.settings import TrainSettings
 from tests.fakes import FakeDecoder, FakeWindows
 
-CAUSAL = OBJECTIVES["causal"]
 
 
 def start(objective=CAUSAL, model=None, windows=None, **values):
@@ -120,7 +119,7 @@ def test_a_non_finite_step_never_reaches_the_weights(how, bad):
             skipped.append(report)
         before = after
     assert [report.progress.step for report in skipped] == [bad]
-    assert skipped[0].windows == course.chosen(bad - 1)
+    assert skipped[0].units == course.chosen(bad - 1)
     if how == "gradient":
         assert skipped[0].skipped == "the gradient of inner.weight is not finite"
         assert math.isfinite(skipped[0].loss)

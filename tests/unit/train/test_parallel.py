@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from lexloom.objectives import OBJECTIVES
+from lexloom.objectives.causal import CAUSAL
 from lexloom.objectives.contract import Loss
 from lexloom.train.course import plan_course
 from lexloom.train.loop import train
@@ -24,7 +24,7 @@ def final_weights(**values):
         **{"context": 8, "batch_tokens": 64, "micro_batch": 1, "lr": 0.02, "steps": 6, "optimizer": "muon", **values}
     )
     model = FakeDecoder()
-    list(train(model, plan_course(OBJECTIVES["causal"], FakeWindows(), settings), Optimizer(model, settings)))
+    list(train(model, plan_course(CAUSAL, FakeWindows(), settings), Optimizer(model, settings)))
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
 

@@ -10,13 +10,13 @@ from lexloom.train.stopping import Best
 
 def test_patience_counts_measurements_without_a_better_one():
     best = Best()
-    for step, loss in enumerate([3.0, 2.0, 2.5, math.nan, 2.0]):
-        best = best.after(loss, step)
-    assert best == Best(2.0, 1, 3)
+    for step, score in enumerate([-3.0, -2.0, -2.5, math.nan, -2.0]):
+        best = best.after(score, step)
+    assert best == Best(-2.0, 1, 3)
     assert best.is_over(3)
     assert not best.is_over(4)
     assert not best.is_over(None)
-    assert best.after(1.9, 9) == Best(1.9, 9, 0)
+    assert best.after(-1.9, 9) == Best(-1.9, 9, 0)
 
 
 def test_the_first_signal_is_noted_and_the_second_acts():

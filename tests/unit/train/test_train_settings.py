@@ -28,4 +28,4 @@ def test_a_setting_that_cannot_work_is_refused_by_name(values, message):
 
 def test_the_settings_are_whole_without_any_budget():
     settings = TrainSettings()
-    assert settings.batch_windows * settings.context == settings.batch_tokens
+    assert settings.batch_units * settings.context == settings.batch_tokens
