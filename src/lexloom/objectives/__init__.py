@@ -1,10 +1,19 @@
 """Every objective, by the name a recipe uses. A new one is one file and one line here."""
 
-import lexloom.objectives.causal as causal
-from lexloom.objectives.contract import Batch, Loss, Objective
+from collections.abc import Callable
 
-OBJECTIVES: dict[str, Objective] = {
-    "causal": Objective(causal.make_batch, causal.loss),
+from lexloom.data.masking import MaskingSettings
+from lexloom.objectives import causal, masked
+from lexloom.objectives.contract import Batch, Loss, Objective
+from lexloom.text.tokenizers import Tokenizer
+
+MakeObjective = Callable[[MaskingSettings, Tokenizer], Objective]
+"""(the recipe's `[masking]`, the tokenizer of the corpus) → the objective. Raises RecipeError if they don't fit."""
+
+OBJECTIVES: dict[str, MakeObjective] = {
+    "causal": causal.causal,
+    "masked": masked.masked,
+    "masked+next": masked.masked_and_next,
 }
 
-__all__ = ["OBJECTIVES", "Batch", "Loss", "Objective"]
+__all__ = ["OBJECTIVES", "Batch", "Loss", "MakeObjective", "Objective"]

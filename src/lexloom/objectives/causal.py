@@ -9,8 +9,15 @@ import numpy as np
 import torch
 
 from lexloom.data.batches import Windows
+from lexloom.data.masking import MaskingSettings
 from lexloom.nn.loss import IGNORE, vocabulary_loss
-from lexloom.objectives.contract import Batch, Loss, RowGenerator
+from lexloom.objectives.contract import Batch, Loss, Objective, RowGenerator
+from lexloom.text.tokenizers import Tokenizer
+
+
+def causal(settings: MaskingSettings, tokenizer: Tokenizer) -> Objective:
+    """Foretell every token; there is nothing to set."""
+    return CAUSAL
 
 
 def make_batch(windows: Windows, indices: list[int], rng: RowGenerator) -> Batch:
@@ -25,3 +32,6 @@ def loss(model: Any, batch: Batch) -> Loss:
     x_BLD = model.hidden(batch.ids_BL, runs=batch.runs)
     total = vocabulary_loss(x_BLD.flatten(0, 1), model.head_weight_VD, batch.targets.flatten())
     return Loss(total, batch.count)
+
+
+CAUSAL = Objective(make_batch, loss)

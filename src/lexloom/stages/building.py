@@ -10,7 +10,7 @@ from lexloom.base.recipe import choose, nearest
 from lexloom.data.batches import LEAST_TOKENS, Windows
 from lexloom.data.shards import TokenShards, open_split
 from lexloom.models import FAMILIES, Family, new_model
-from lexloom.objectives import OBJECTIVES
+from lexloom.objectives import OBJECTIVES, Objective
 from lexloom.stages.recipe import ModelSettings, Recipe
 from lexloom.text.tokenizers import Tokenizer, load_tokenizer
 from lexloom.train import engines
@@ -25,19 +25,20 @@ class Parts:
 
     recipe: Recipe
     tokenizer: Tokenizer
+    objective: Objective
     config: Any
     windows: Windows
     validation: Windows | None
     """None if the validation split is empty."""
-    tokens_per_byte: float
-    """Of the validation split, for bits per byte."""
+    tokens_per_byte: float | None
+    """Of the validation split, for bits per byte; None for an encoder, whose losses are not those of a code."""
     made_with: dict[str, Any]
     """What decides the run's bits, compared on resume."""
 
     def build(self) -> tuple[Any, Optimizer]:
         """A model with its first weights, the same every time, and its optimizer."""
         seed = self.recipe.train.seed
-        model = build_model(self.recipe.model, self.tokenizer.vocab_size, seed=seed)
+        model = new_model(self.recipe.model.family, self.config, seed=seed)
         return model, Optimizer(model, self.recipe.train)
 
 
@@ -49,22 +50,25 @@ def gather(recipe: Recipe, prepared: Path) -> Parts:
     settings = engines.resolve(recipe.train)
     engines.use(settings)
     recipe = recipe.model_copy(update={"train": settings})
-    choose(OBJECTIVES, recipe.objective, field="objective")
+    make_objective = choose(OBJECTIVES, recipe.objective, field="objective")
     tokenizer = load_tokenizer(prepared)
+    objective: Objective = make_objective(recipe.masking, tokenizer)
     train = open_split(prepared, "train", tokenizer_sha256=tokenizer.sha256)
     validation = open_split(prepared, "validation", tokenizer_sha256=tokenizer.sha256)
-    config = config_of(recipe.model, tokenizer.vocab_size)
+    config = config_of(recipe.model, tokenizer.vocab_size, objective.head)
     _check_fit(recipe, config)
-    _check_prompts(settings, tokenizer, config)
+    _check_prompts(settings, tokenizer, config, objective)
     return Parts(
         recipe=recipe,
         tokenizer=tokenizer,
+        objective=objective,
         config=config,
-        windows=_windows(train, settings),
-        validation=_windows(validation, settings) if validation.total_tokens >= LEAST_TOKENS else None,
-        tokens_per_byte=validation.total_tokens / max(1, int(validation.documents[:, 1].sum())),
+        windows=_windows(train, settings, objective),
+        validation=_windows(validation, settings, objective) if validation.total_tokens >= LEAST_TOKENS else None,
+        tokens_per_byte=_tokens_per_byte(validation) if objective.head is None else None,
         made_with={
             "objective": recipe.objective,
+            **({} if objective.head is None else {"masking": recipe.masking.model_dump(mode="json")}),
             "model": {"family": recipe.model.family, **dataclasses.asdict(config)},
             "train": settings.model_dump(mode="json", exclude=set(WITHOUT_EFFECT)),
             "data": {"train": train.fingerprint, "validation": validation.fingerprint},
@@ -78,18 +82,15 @@ WITHOUT_EFFECT = ("checkpoint_every", "keep_checkpoints", "tensorboard", "thread
 """Settings that may change on resume: the bits don't depend on them (the threads are among the machine's facts)."""
 
 
-def build_model(section: ModelSettings, vocab_size: int, *, seed: int) -> Any:
-    """The model that a recipe describes, with the first weights that `seed` names."""
-    return new_model(section.family, config_of(section, vocab_size), seed=seed)
+def config_of(section: ModelSettings, vocab_size: int, head: str | None) -> Any:
+    """The family's Config: the preset, then the recipe's own keys, then the tokenizer's vocabulary and the head.
 
-
-def config_of(section: ModelSettings, vocab_size: int) -> Any:
-    """The family's Config: the preset, then the recipe's own keys, then the tokenizer's vocabulary.
-
-    `vocab_size` in the recipe may be larger than the tokenizer's, never smaller. Raises RecipeError naming the key.
+    `head` is what the objective wants of an encoder, None if it is for decoders. `vocab_size` in the recipe may be
+    larger than the tokenizer's, never smaller. Raises RecipeError naming the key.
     """
     family: Family = choose(FAMILIES, section.family, field="model.family")
-    fields = {"vocab_size": vocab_size, **section.fields}
+    _check_head(section, family, head)
+    fields = {"vocab_size": vocab_size, **section.fields, **({} if head is None else {"head": head})}
     known = [field.name for field in dataclasses.fields(family.config)]
     for name in fields:
         if name not in known:
@@ -117,8 +118,26 @@ def _from_preset(family: Family, section: ModelSettings, fields: dict[str, Any])
     return family.config(**fields)
 
 
-def _windows(shards: TokenShards, settings: TrainSettings) -> Windows:
-    return Windows(shards, settings.context, boundaries=settings.boundaries)
+def _check_head(section: ModelSettings, family: Family, head: str | None) -> None:
+    if family.is_decoder != (head is None):
+        kind, other = ("a decoder", "an encoder") if family.is_decoder else ("an encoder", "a decoder")
+        raise RecipeError(
+            f"{section.family} is {kind}, and the objective is for {other}",
+            where="model.family",
+            fix='Pair "gpt" and "llama" with the objective "causal", "bert" and "modernbert" with "masked".',
+        )
+    if head is not None and head not in family.heads:
+        raise RecipeError(f"{section.family} has no head for this objective", where="objective")
+    if "head" in section.fields:
+        raise RecipeError("the objective decides the head", where="model.head", fix="Leave it out.")
+
+
+def _windows(shards: TokenShards, settings: TrainSettings, objective: Objective) -> Windows:
+    return Windows(shards, settings.context - objective.added_tokens, boundaries=settings.boundaries)
+
+
+def _tokens_per_byte(shards: TokenShards) -> float:
+    return shards.total_tokens / max(1, int(shards.documents[:, 1].sum()))
 
 
 def _check_fit(recipe: Recipe, config: Any) -> None:
@@ -136,10 +155,17 @@ def _check_fit(recipe: Recipe, config: Any) -> None:
         )
 
 
-def _check_prompts(settings: TrainSettings, tokenizer: Tokenizer, config: Any) -> None:
+def _check_prompts(settings: TrainSettings, tokenizer: Tokenizer, config: Any, objective: Objective) -> None:
     """A sample that can't be written would end the run hours later."""
+    mask = None if objective.head is None else tokenizer.token(tokenizer.names["mask"])
     for prompt in settings.sample_prompts:
-        tokens = len(tokenizer.encode(prompt))
+        if mask is not None and settings.sample_every is not None and mask not in prompt:
+            raise RecipeError(
+                f"{prompt[:20]!r} has no {mask} for the model to fill",
+                where="train.sample_prompts",
+                fix=f"Write {mask} in place of words, or unset train.sample_every.",
+            )
+        tokens = len(tokenizer.encode(prompt)) + objective.added_tokens
         if tokens + 1 >= config.context:
             raise RecipeError(
                 f"{prompt[:20]!r}… has {tokens} tokens, no room is left in a context of {config.context}",

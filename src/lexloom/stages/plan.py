@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from lexloom.base.console import duration, size
-from lexloom.objectives import OBJECTIVES
 from lexloom.stages.building import Parts, check_prepared, gather
 from lexloom.stages.recipe import Recipe
 from lexloom.train.course import plan_course
@@ -19,7 +18,7 @@ def plan(recipe: Recipe, prepared: Path) -> Plan:
 def plan_of(parts: Parts) -> Plan:
     """The plan of gathered parts; the model it measures is thrown away."""
     model, optimizer = parts.build()
-    course = plan_course(OBJECTIVES[parts.recipe.objective], parts.windows, parts.recipe.train, seconds_per_step=1.0)
+    course = plan_course(parts.objective, parts.windows, parts.recipe.train, seconds_per_step=1.0)
     return measure_plan(model, optimizer, course)
 
 

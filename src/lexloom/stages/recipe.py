@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from lexloom.base.recipe import Settings
+from lexloom.data.masking import MaskingSettings
 from lexloom.stages.prepare import PrepareSettings
 from lexloom.train.settings import TrainSettings
 
@@ -15,7 +16,8 @@ class ModelSettings(Settings):
     model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
 
     family: str = "llama"
-    """The architecture: "gpt" (GPT-2) or "llama" (rotary positions, RMSNorm, gated feed-forward)."""
+    """The architecture. Decoders: "gpt" (GPT-2), "llama" (rotary positions, RMSNorm, gated feed-forward). Encoders: "bert",
+    "modernbert" (rotary, norms first, gated, local and global layers)."""
     preset: str | None = None
     """A named size of the family, for example "toy" or "smollm2-135m"; keys given beside it win."""
 
@@ -29,10 +31,13 @@ class Recipe(Settings):
     """From raw text to a trained model."""
 
     objective: str = "causal"
-    """What the model learns to predict: "causal" is the next token."""
+    """What the model learns: "causal" is to foretell the next token; for encoders, "masked" is to find hidden tokens,
+    "masked+next" also whether one half of a text follows the other (BERT)."""
     prepare: PrepareSettings = Field(default_factory=PrepareSettings)
     """Text in, tokens out."""
     model: ModelSettings = Field(default_factory=ModelSettings)
     """The architecture and its size."""
+    masking: MaskingSettings = Field(default_factory=MaskingSettings)
+    """What is hidden from the model, for the masked objectives."""
     train: TrainSettings = Field(default_factory=TrainSettings)
     """How long, how fast, in which order."""

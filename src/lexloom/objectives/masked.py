@@ -1,0 +1,112 @@
+"""The masked objectives: find the hidden tokens of a sequence; and with `masked+next`, as in BERT, judge besides whether
+its second half follows the first.
+
+Vocabulary scores are computed at hidden places only. A batch is one row of tokens, cut into runs: each run is a
+sequence with its special tokens (data/sequences.py), nothing is padded.
+Axes: B batch (one row), L length, S spots, R runs, D width.
+"""
+
+from collections.abc import Callable
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from lexloom.data import sequences
+from lexloom.data.batches import IGNORE, Windows
+from lexloom.data.masking import Masker, MaskingSettings
+from lexloom.nn.loss import vocabulary_loss
+from lexloom.objectives.contract import Batch, Loss, Objective, RowGenerator
+from lexloom.text.tokenizers import Tokenizer
+
+NEXT_WEIGHT = 20.0
+"""A judgement weighs as much as so many hidden tokens. BERT adds the mean over judgements to the mean over hidden
+tokens, of which its sequences of 128 tokens have 20 at most; a constant keeps the loss a plain sum."""
+
+
+def masked(settings: MaskingSettings, tokenizer: Tokenizer) -> Objective:
+    """Find hidden tokens. Raises RecipeError if the tokenizer has no mask token."""
+    return Objective(
+        _batches(sequences.singles, settings, tokenizer, segments=False),
+        masked_loss,
+        head="masked",
+        added_tokens=sequences.SINGLE_ADDS,
+        scored_share=settings.rate,
+    )
+
+
+def masked_and_next(settings: MaskingSettings, tokenizer: Tokenizer) -> Objective:
+    """Find hidden tokens, and judge whether the second segment follows the first. Raises as `masked`."""
+    return Objective(
+        _batches(sequences.pairs, settings, tokenizer, segments=True),
+        masked_and_next_loss,
+        head="pretraining",
+        added_tokens=sequences.PAIR_ADDS,
+        scored_share=settings.rate,
+    )
+
+
+def masked_loss(model: Any, batch: Batch) -> Loss:
+    """The sum of −log p(hidden token) in nats, over the hidden tokens."""
+    return Loss(_masked_sum(model, _states(model, batch), batch), batch.count)
+
+
+def masked_and_next_loss(model: Any, batch: Batch) -> Loss:
+    """The sum over hidden tokens, and NEXT_WEIGHT times the sum over judgements; the count is that of hidden tokens."""
+    x_TD = _states(model, batch)
+    assert batch.labels_R is not None, "pairs have labels"
+    scores_R2 = model.next_scores(x_TD.index_select(0, first_tokens(batch)))
+    wrong = functional.cross_entropy(scores_R2, batch.labels_R, reduction="sum", ignore_index=IGNORE)
+    return Loss(_masked_sum(model, x_TD, batch) + NEXT_WEIGHT * wrong, batch.count)
+
+
+def first_tokens(batch: Batch) -> Tensor:
+    """Where the runs of a batch begin (R)."""
+    assert batch.runs is not None, "masked batches have runs"
+    return torch.tensor([0, *accumulate(batch.runs[:-1])], device=batch.ids_BL.device)
+
+
+def _states(model: Any, batch: Batch) -> Tensor:
+    x_TD: Tensor = model.hidden(batch.ids_BL, runs=batch.runs, types_BL=batch.types_BL).flatten(0, 1)
+    return x_TD
+
+
+def _masked_sum(model: Any, x_TD: Tensor, batch: Batch) -> Tensor:
+    features_SD = model.features(x_TD.index_select(0, batch.spots_S))
+    return vocabulary_loss(features_SD, model.head_weight_VD, batch.targets, bias=model.head_bias_V)
+
+
+SequencesOf = Callable[[Windows, int, sequences.Frame, np.random.Generator], list[sequences.Sequence]]
+
+
+def _batches(
+    sequences_of: SequencesOf, settings: MaskingSettings, tokenizer: Tokenizer, *, segments: bool
+) -> Callable[[Windows, list[int], RowGenerator], Batch]:
+    masker, frame = Masker(settings, tokenizer), sequences.frame_of(tokenizer)
+
+    def make_batch(windows: Windows, indices: list[int], rng: RowGenerator) -> Batch:
+        generators = [rng(row) for row in range(len(indices))]
+        rows = [sequences_of(windows, index, frame, own) for index, own in zip(indices, generators, strict=True)]
+        found = [sequence for row in rows for sequence in row]
+        ids = [np.concatenate([sequence.ids_T for sequence in row]) for row in rows]
+        hidden = [masker(ids_T, own) for ids_T, own in zip(ids, generators, strict=True)]
+        starts = [0, *accumulate(map(len, ids[:-1]))]
+        spots_S = np.concatenate([start + row.spots_S for start, row in zip(starts, hidden, strict=True)])
+        return Batch(
+            ids_BL=torch.from_numpy(np.concatenate([row.ids_T for row in hidden]))[None],
+            targets=torch.from_numpy(np.concatenate(ids)[spots_S]),
+            runs=tuple(len(sequence.ids_T) for sequence in found),
+            count=len(spots_S),
+            types_BL=_types(found) if segments else None,
+            spots_S=torch.from_numpy(spots_S),
+            labels_R=torch.tensor([sequence.label for sequence in found]),
+        )
+
+    return make_batch
+
+
+def _types(found: list[sequences.Sequence]) -> Tensor:
+    return torch.from_numpy(np.concatenate([sequence.types_T for sequence in found]))[None]
