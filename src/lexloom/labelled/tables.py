@@ -1,16 +1,16 @@
 """Labelled texts, marked pairs and multiple choice from tables with named columns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from lexloom.base.errors import DataError
 from lexloom.base.ledger import Ledger
-from lexloom.labelled.columns import USUAL, Columns, TableRow, TableSettings, Usual, Values, guess, listed, read_rows
+from lexloom.labelled.columns import USUAL, Columns, TableRow, TableSettings, Usual, guess, listed, read_rows
 from lexloom.labelled.examples import Choices, Labelled, Related
 from lexloom.labelled.files import STAGE
 from lexloom.labelled.marks import Stretch, check_stretch, without_marks
 from lexloom.labelled.targets import TARGETS, Kind, label_of
-from lexloom.text.rows import check_unicode, kind
+from lexloom.text.rows import check_unicode, check_values, kind
 
 USUAL_CHOICES = ("choices", "candidates", "options", "endings")
 USUAL_OF_CHOICES = Usual(
@@ -38,7 +38,7 @@ class ChoiceSettings(TableSettings):
     """The column of the list of candidates, or one column for each; unset: choices, candidates, options or endings."""
 
     label: str | None = None
-    """The column of the right candidate, its number from 0 or its text; unset: gold, label, answer or target."""
+    """The column of the right candidate, its text or its number from 0; unset: gold, label, answer or target."""
 
 
 def read_labelled(
@@ -54,7 +54,7 @@ def read_labelled(
         try:
             texts = columns.texts(row)
             target = TARGETS[kind](columns.label(row), settings.label_separator, row.where)
-            check_values(row)
+            check_values(row.values, row.where)
         except DataError as error:
             row.reading.bad_rows.add(error)
             continue
@@ -73,7 +73,7 @@ def read_related(sources: Sequence[str], settings: RelationSettings, ledger: Led
         try:
             text, first, second = _stretches(columns.texts(row), row, settings)
             target = label_of(columns.label(row), settings.label_separator, row.where)
-            check_values(row)
+            check_values(row.values, row.where)
         except DataError as error:
             row.reading.bad_rows.add(error)
             continue
@@ -90,7 +90,7 @@ def read_choices(sources: Sequence[str], settings: ChoiceSettings, ledger: Ledge
             texts = columns.texts(row)
             candidates = _candidates(row, settings)
             target = _right_one(columns.label(row), candidates, row.where)
-            check_values(row)
+            check_values(row.values, row.where)
         except DataError as error:
             row.reading.bad_rows.add(error)
             continue
@@ -101,31 +101,12 @@ def read_choices(sources: Sequence[str], settings: ChoiceSettings, ledger: Ledge
     return examples
 
 
-def check_values(row: TableRow) -> None:
-    """Raise DataError if any text in the row, which predictions will stand beside, can't be written again."""
-    for text in _texts_in(row.values):
-        check_unicode(text, row.where)
-
-
 def _count(ledger: Ledger, row: TableRow, texts: Sequence[str], target: Any) -> None:
     ledger.count(STAGE, "examples", characters=sum(map(len, texts)), where=row.where)
     if target is None:
         ledger.count(STAGE, "without a label", where=row.where)
     if any(not text or text.isspace() for text in texts):
         ledger.count(STAGE, "empty text", where=row.where)
-
-
-def _texts_in(values: Values) -> Iterator[str]:
-    """Every string in a value of JSON; without recursion, since values may be nested deeply."""
-    left: list[Any] = [values]
-    while left:
-        value = left.pop()
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, dict):
-            left += [*value, *value.values()]
-        elif isinstance(value, list):
-            left += value
 
 
 def _stretches(texts: tuple[str, ...], row: TableRow, settings: RelationSettings) -> tuple[str, Stretch, Stretch]:
@@ -166,18 +147,16 @@ def _candidates(row: TableRow, settings: ChoiceSettings) -> tuple[str, ...]:
 
 
 def _right_one(gold: Any, candidates: tuple[str, ...], where: str) -> int | None:
-    """The number of the right candidate, from its number or its text."""
+    """The number of the right candidate, from its text, or else its number."""
     if gold is None or gold == "":
         return None
-    readings = {candidates.index(gold)} if gold in candidates else set[int]()
-    if isinstance(gold, int) and not isinstance(gold, bool):
-        readings = {gold}
-    elif isinstance(gold, str) and gold.isdecimal() and len(gold) < 5:
-        readings |= {int(gold)} & set(range(len(candidates)))
-    if len(readings) == 1 and (number := readings.pop()) in range(len(candidates)):
+    if gold in candidates:
+        return candidates.index(gold)
+    number = int(gold) if isinstance(gold, str) and gold.isdecimal() and len(gold) < 5 else gold
+    if isinstance(number, int) and not isinstance(number, bool) and 0 <= number < len(candidates):
         return number
-    what = "may be the number of one candidate or the text of another" if readings else "is none of the candidates"
-    raise DataError(f"the right one, {str(gold)[:80]!r}, {what}", where=where, fix="Give its number, from 0.")
+    what = f"the right one, {str(gold)[:80]!r}, is none of the {len(candidates)} candidates"
+    raise DataError(what, where=where, fix="Give its text, or its number from 0.")
 
 
 def _questions_of_c3(value: Any) -> list[Any]:

@@ -35,6 +35,18 @@ def parse_json(text: str, where: str) -> Any:
         raise DataError(f"isn't JSON: {_json_problem(error)}", where=where, fix="One object on each line.") from None
 
 
+def whole_json(reading: Reading) -> Any:
+    """The one value that a JSON file holds, None for a file without text. Raises DataError with the line."""
+    text = "\n".join(_bounded(reading.decoded(), reading, 0))
+    if not text.strip():
+        return None
+    try:
+        return _DECODER.decode(text)
+    except (ValueError, RecursionError) as error:
+        line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
+        raise DataError(f"isn't JSON: {_json_problem(error)}", where=reading.place(line)) from None
+
+
 def _json_rows(lines: Iterable[tuple[int, str]], reading: Reading) -> Iterator[tuple[int, Any]]:
     for number, line in not_blank(lines, reading):
         try:

@@ -51,6 +51,19 @@ def check_unicode(text: str, where: str) -> str:
     return text
 
 
+def check_values(value: Any, where: str) -> None:
+    """Raise DataError if any text in a value of JSON is one that `check_unicode` refuses."""
+    left = [value]  # no recursion: values may be nested deeply
+    while left:
+        value = left.pop()
+        if isinstance(value, str):
+            check_unicode(value, where)
+        elif isinstance(value, dict):
+            left += [*value, *value.values()]
+        elif isinstance(value, list):
+            left += value
+
+
 def kind(value: Any) -> str:
     """What a value of JSON is, for people."""
     kinds = {bool: "a truth value", int: "a number", float: "a number", str: "a string", list: "a list"}
