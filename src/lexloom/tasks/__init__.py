@@ -1,1 +1,20 @@
 """Every task, by the name a recipe uses. A new one is one file and one line here."""
+
+from lexloom.tasks.choice import CHOICE
+from lexloom.tasks.classify import CLASSIFY
+from lexloom.tasks.contract import Encoded, Piece, Prediction, Setting, Task, Weighing, fit_setting
+from lexloom.tasks.regress import REGRESS
+from lexloom.tasks.relation import RELATION
+from lexloom.tasks.similarity import SIMILARITY
+from lexloom.tasks.tag import TAG
+
+TASKS: dict[str, Task] = {
+    "classify": CLASSIFY,
+    "regress": REGRESS,
+    "tag": TAG,
+    "relation": RELATION,
+    "similarity": SIMILARITY,
+    "choice": CHOICE,
+}
+
+__all__ = ["TASKS", "Encoded", "Piece", "Prediction", "Setting", "Task", "Weighing", "fit_setting"]

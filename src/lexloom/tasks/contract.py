@@ -102,7 +102,7 @@ class Task:
     """How many columns the head has for these labels."""
     encode: Callable[[Sequence[Any], Setting, Ledger], list[Encoded]]
     """The examples' pieces; what is cut at the limit is counted in the ledger."""
-    collate: Callable[[Sequence[Encoded]], Batch]
+    collate: Callable[[Sequence[Encoded], Setting], Batch]
     """Encoded examples → one packed batch."""
     loss: Callable[[Any, Batch, Setting, Weighing], Loss]
     """(model, batch, setting, weighing) → sum and count."""

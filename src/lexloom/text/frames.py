@@ -45,7 +45,7 @@ def frame_of(inner: tokenizers.Tokenizer, names: Mapping[str, int], *, texts: in
     """
     assert 1 <= texts <= TEXTS, "a frame holds one text or two"
     probe = _some_text(inner)
-    encoding = inner.encode(*[probe] * texts, add_special_tokens=True)
+    encoding = inner.encode(probe, probe if texts == TEXTS else None, add_special_tokens=True)
     slots: list[tuple[int | None, int]] = []
     seen: set[int] = set()
     for token, kind, text in zip(encoding.ids, encoding.type_ids, encoding.sequence_ids, strict=True):

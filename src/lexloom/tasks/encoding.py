@@ -1,0 +1,126 @@
+"""Texts to pieces: special tokens around one text or two, cut at the limit or read in windows.
+
+What is cut is counted in the ledger under ("encode", CUT), with its characters and its place.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from lexloom.base.ledger import Ledger
+from lexloom.base.recipe import Settings
+from lexloom.labelled.examples import Labelled
+from lexloom.tasks.contract import Piece, Setting
+from lexloom.text.frames import Frame
+
+STAGE = "encode"
+CUT = "cut at the limit of tokens"
+WINDOWED = "read in windows"
+UNKNOWN_LABEL = "label that training doesn't know"
+
+FIRST = 0
+"""The place of the first token, where sequences are judged."""
+OVERLAP_SHARE = 0.25
+"""How much of a window its neighbour reads as well."""
+
+Texts = Sequence[str]
+
+
+class LongTexts(Settings):
+    """What becomes of texts longer than the limit."""
+
+    long_texts: Literal["cut", "windows"] = "cut"
+    """`cut` reads the beginning of a long text; `windows` reads all of it in overlapping windows and averages what the
+    model finds in them."""
+
+
+def text_pieces(examples: Sequence[Labelled], setting: Setting, ledger: Ledger) -> list[tuple[Piece, ...]]:
+    """The pieces of each example's text or pair, as the settings (`LongTexts`) have it."""
+    texts, places = [example.texts for example in examples], [example.where for example in examples]
+    if setting.settings.long_texts == "windows":
+        return windowed_pieces(texts, places, setting, ledger)
+    return [(piece,) for piece in cut_pieces(texts, places, setting, ledger)]
+
+
+def cut_pieces(texts: Sequence[Texts], places: Sequence[str], setting: Setting, ledger: Ledger) -> list[Piece]:
+    """One piece for each text or pair, judged at its first token; of a pair the longer text is cut first."""
+    tokens = iter(setting.tokenizer.encode_batch([text for parts in texts for text in parts]))
+    pieces = []
+    for parts, place in zip(texts, places, strict=True):
+        ids = [next(tokens) for _ in parts]
+        frame = setting.tokenizer.frame(len(parts))
+        kept = longest_first([len(part) for part in ids], room_in(frame, setting))
+        count_cut(parts, ids, kept, place, setting, ledger)
+        pieces.append(framed(frame, [part[:length] for part, length in zip(ids, kept, strict=True)]))
+    return pieces
+
+
+def windowed_pieces(
+    texts: Sequence[Texts], places: Sequence[str], setting: Setting, ledger: Ledger
+) -> list[tuple[Piece, ...]]:
+    """The same, but a long text is read in overlapping windows; of a pair the second text is, beside all of the first.
+
+    A first text that takes more than half of the room is cut.
+    """
+    tokens = iter(setting.tokenizer.encode_batch([text for parts in texts for text in parts]))
+    examples = []
+    for parts, place in zip(texts, places, strict=True):
+        *before, body = [next(tokens) for _ in parts]
+        frame = setting.tokenizer.frame(len(parts))
+        room = room_in(frame, setting)
+        kept = [min(len(part), room // 2) for part in before]
+        count_cut(parts[:-1], before, kept, place, setting, ledger)
+        before = [part[:length] for part, length in zip(before, kept, strict=True)]
+        stretches = windows(len(body), room - sum(kept))
+        if len(stretches) > 1:
+            ledger.count(STAGE, WINDOWED, where=place)
+        examples.append(tuple(framed(frame, [*before, body[start:stop]]) for start, stop in stretches))
+    return examples
+
+
+def framed(frame: Frame, texts: Sequence[list[int]]) -> Piece:
+    """A piece that is judged at its first token."""
+    ids, types, _ = frame.fill(texts)
+    return Piece(ids, types, [FIRST])
+
+
+def room_in(frame: Frame, setting: Setting) -> int:
+    """Tokens of text that a piece can hold."""
+    room = setting.max_tokens - frame.special_tokens
+    assert room > 0, "the setting was made with room for text (see fit_setting)"
+    return room
+
+
+def longest_first(lengths: Sequence[int], room: int) -> list[int]:
+    """How much of each of one or two texts stays when the longer one is cut token by token until they fit."""
+    if sum(lengths) <= room:
+        return list(lengths)
+    if len(lengths) == 1:
+        return [room]
+    shorter = min(*lengths, room // 2)
+    longer = room - shorter
+    return [longer, shorter] if lengths[0] >= lengths[1] else [shorter, longer]
+
+
+def windows(length: int, room: int, overlap: int | None = None) -> list[tuple[int, int]]:
+    """Stretches (start, stop) of at most `room` tokens that cover 0 … length, neighbours sharing `overlap` tokens.
+
+    At least one, be it empty. The overlap is a quarter of the room if not given, and never more than half of it.
+    """
+    shared = int(room * OVERLAP_SHARE) if overlap is None else min(overlap, room // 2)
+    stretches = [(0, min(length, room))]
+    while stretches[-1][1] < length:
+        start = stretches[-1][1] - shared
+        stretches.append((start, min(length, start + room)))
+    return stretches
+
+
+def count_cut(
+    texts: Texts, ids: Sequence[list[int]], kept: Sequence[int], place: str, setting: Setting, ledger: Ledger
+) -> None:
+    """Tell the ledger how many characters of an example's texts the model doesn't see."""
+    lost = [(text, length) for text, part, length in zip(texts, ids, kept, strict=True) if length < len(part)]
+    if not lost:
+        return
+    encoded = setting.tokenizer.encode_with_offsets([text for text, _ in lost])
+    characters = sum(len(text) - offsets[length][0] for (text, length), (_, offsets) in zip(lost, encoded, strict=True))
+    ledger.count(STAGE, CUT, characters=characters, where=place)
