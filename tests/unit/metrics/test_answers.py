@@ -98,6 +98,8 @@ def test_chinese_is_cut_into_characters_and_words():
         "日",
     ]
     assert chinese_pieces("约10,000人, 3.5%") == ["约", "10,000", "人", ",", "3.5", "%"]
+    assert chinese_pieces("Roy H. Reinhart Jr.") == ["roy", "h.", "reinhart", "jr", "."]
+    assert chinese_pieces('28至32℃（"HotShot"）3–1') == ["28", "至", "32℃", '"', "hotshot", '"', "3", "–", "1"]
 
 
 @pytest.mark.parametrize(

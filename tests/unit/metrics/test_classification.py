@@ -15,7 +15,7 @@ def value(metric, predictions, references):
     return metric.value(metric.rows(predictions, references))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(PAIRS)
 def test_figures_equal_scikit_learns(pairs):
     predictions, references = map(list, zip(*pairs, strict=True))

@@ -13,7 +13,7 @@ from lexloom.metrics import multilabel_f1, multilabel_precision, multilabel_reca
 SETS = st.sets(st.sampled_from("abc")).map(tuple)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(SETS, SETS), min_size=1, max_size=20))
 def test_figures_equal_scikit_learns(pairs):
     predictions, references = map(list, zip(*pairs, strict=True))

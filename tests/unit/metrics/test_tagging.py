@@ -33,7 +33,7 @@ def value(metric, predictions, references):
     return metric.value(metric.rows(predictions, references))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(tags("BIES"))
 def test_default_mode_finds_what_seqeval_finds(sequence):
     expected = [(start, end + 1, type_) for type_, start, end in get_entities(sequence)]
@@ -44,7 +44,7 @@ def test_default_mode_finds_what_seqeval_finds(sequence):
 def test_strict_mode_finds_what_seqeval_finds(scheme):
     theirs, letters = SCHEMES[scheme]
 
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=300, deadline=None)
     @given(tags(letters))
     def check(sequence):
         expected = [(entity.start, entity.end, entity.tag) for entity in Tokens(sequence, theirs).entities]
@@ -60,7 +60,7 @@ def test_figures_equal_seqevals(scheme, average):
     asked = {} if scheme is None else {"mode": "strict", "scheme": theirs}
     ours = {} if scheme is None else {"mode": "strict", "scheme": scheme}
 
-    @settings(max_examples=80, deadline=None)
+    @settings(max_examples=40, deadline=None)
     @given(texts(letters))
     def check(pairs):
         references, predictions = ([list(side) for side in sides] for sides in zip(*pairs, strict=True))
