@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from lexloom.models import bert, gpt, llama
+from lexloom.models import bert, gpt, llama, modernbert
+from lexloom.nn.checks import check_choice
 from lexloom.nn.published import LABELLED, Published
 
 
@@ -65,9 +66,14 @@ def _family(file: ModuleType) -> Family:
     )
 
 
-FAMILIES: dict[str, Family] = {"gpt": _family(gpt), "llama": _family(llama), "bert": _family(bert)}
+FAMILIES: dict[str, Family] = {
+    "gpt": _family(gpt),
+    "llama": _family(llama),
+    "bert": _family(bert),
+    "modernbert": _family(modernbert),
+}
 
-MODEL_TYPES = {"gpt2": "gpt", "llama": "llama", "qwen3": "llama", "bert": "bert"}
+MODEL_TYPES = {"gpt2": "gpt", "llama": "llama", "qwen3": "llama", "bert": "bert", "modernbert": "modernbert"}
 """`model_type` of a published config.json → our family."""
 
 
@@ -91,6 +97,7 @@ def with_head(model: Any, head: str, labels: int, *, seed: int) -> tuple[Any, li
     doesn't have.
     """
     old = model.config
+    check_choice("head", head, tuple(FAMILIES[family_of(model)].heads))
     config = replace(old, head=head, labels=labels if head in LABELLED else type(old).labels)
     new = new_model(family_of(model), config, seed=seed).to(next(model.parameters()).device)
     same_head = (config.head, config.labels) == (old.head, old.labels)

@@ -178,7 +178,8 @@ class Model(nn.Module):
 
     def encode(self, x_BLD: Tensor, *, runs: Sequence[int] | None = None) -> Tensor:
         """All blocks: embedded tokens to the last layer's states, (B, L, D); attention stays inside rows, or runs."""
-        reach = reach_of(*x_BLD.shape[:2], runs, causal=False)
+        batch, length = x_BLD.shape[:2]
+        reach = reach_of(batch, length, runs, causal=False)
         for block in self.blocks:
             x_BLD = block(x_BLD, reach)
         return x_BLD
@@ -278,7 +279,13 @@ HARMLESS_HERE = HARMLESS | {
     "pooler_num_fc_layers", "pooler_size_per_head",
 }  # fmt: skip
 PREFIX = "bert."
-IGNORED_WEIGHTS = (r"embeddings\.position_ids", r"cls\..*")
+IGNORED_WEIGHTS = (
+    r"embeddings\.position_ids",
+    r"cls\.(predictions|predictions\.decoder)\.bias",
+    r"cls\.predictions\.(decoder|transform\.dense|transform\.LayerNorm)\.weight",
+    r"cls\.predictions\.transform\.(dense|LayerNorm)\.bias",
+    r"cls\.seq_relationship\.(weight|bias)",
+)
 """The constant 0, 1, 2, …; and the pre-training heads in files whose config names another head."""
 OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 """TensorFlow's names, in files of 2018 to 2020."""
