@@ -1,0 +1,109 @@
+"""What the checks of labelled data look at, the same for every form of example."""
+
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+
+from lexloom.labelled.examples import Choices, Example, Labelled, Question, Related, Tagged
+from lexloom.text.duplicates import content_hash
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """An example as a check sees it.
+
+    `pieces` are the texts that a model reads together (one piece for each candidate of a choice); `marks` is what else
+    tells two inputs apart; `labels` is what is counted, None without labels; `target` is all of what is to be foretold;
+    `flaws` is what is wrong inside.
+    """
+
+    where: str
+    pieces: tuple[tuple[str, ...], ...]
+    labels: tuple[str, ...] | None
+    target: Hashable
+    marks: Hashable = None
+    number: float | None = None
+    flaws: tuple[str, ...] = ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Every text of the example once."""
+        return tuple(dict.fromkeys(text for piece in self.pieces for text in piece))
+
+    @property
+    def key(self) -> Hashable:
+        """What copies share: their texts, but for white space and Unicode composition, and their marks."""
+        return (tuple(map(content_hash, self.texts)), self.marks)
+
+
+def view(example: Example) -> View:
+    """The view of an example of any form."""
+    return VIEWS[type(example)](example)
+
+
+def _labelled(example: Labelled) -> View:
+    target = example.target
+    if isinstance(target, float):
+        return View(example.where, (example.texts,), (), target, number=target)
+    labels = (target,) if isinstance(target, str) else target
+    return View(example.where, (example.texts,), labels, frozenset(labels) if labels is not None else None)
+
+
+def _tagged(example: Tagged) -> View:
+    entities = example.entities
+    labels = tuple(entity.type for entity in entities) if entities is not None else None
+    return View(example.where, ((example.text,),), labels, entities, flaws=tuple(_tagged_flaws(example)))
+
+
+def _tagged_flaws(example: Tagged) -> Iterator[str]:
+    starts, ends = {start for start, _ in example.spans}, {end for _, end in example.spans}
+    reached = 0
+    for entity in sorted(example.entities or (), key=lambda entity: entity.start):
+        text = example.text[max(0, entity.start) : entity.end]
+        if not 0 <= entity.start < entity.end <= len(example.text):
+            yield "entity outside of its text"
+        elif text != text.strip():
+            yield "entity with white space at its edge"
+        elif entity.start not in starts or entity.end not in ends:
+            yield "entity that doesn't begin and end with words"
+        if entity.start < reached:
+            yield "entity that overlaps another"
+        reached = max(reached, entity.end)
+
+
+def _related(example: Related) -> View:
+    labels = (example.target,) if example.target is not None else None
+    stretches = (example.first, example.second)
+    flaws = ["stretch outside of its text" for start, end in stretches if not 0 <= start < end <= len(example.text)]
+    if max(start for start, _ in stretches) < min(end for _, end in stretches):
+        flaws.append("the two stretches overlap")
+    return View(example.where, ((example.text,),), labels, example.target, stretches, flaws=tuple(flaws))
+
+
+def _question(example: Question) -> View:
+    answers = example.answers
+    labels = None if answers is None else ("answerable" if answers else "unanswerable",)
+    flaws = tuple(
+        "answer not at its place in the passage"
+        for answer in answers or ()
+        if not answer.text or not example.passage.startswith(answer.text, answer.start) or answer.start < 0
+    )
+    target = frozenset(answers) if answers is not None else None
+    return View(example.where, ((example.question, example.passage),), labels, target, flaws=flaws)
+
+
+def _choices(example: Choices) -> View:
+    pieces = tuple((*example.texts, candidate) for candidate in example.candidates)
+    known = example.target is not None and 0 <= example.target < len(example.candidates)
+    flaws = () if known or example.target is None else ("the right one is none of the candidates",)
+    labels = (f"candidate {example.target}",) if example.target is not None else None
+    target = example.candidates[example.target] if known and example.target is not None else None
+    return View(example.where, pieces, labels, target, flaws=flaws)
+
+
+VIEWS: dict[type, Callable[..., View]] = {
+    Labelled: _labelled,
+    Tagged: _tagged,
+    Related: _related,
+    Question: _question,
+    Choices: _choices,
+}
