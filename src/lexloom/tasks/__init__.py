@@ -6,6 +6,7 @@ from lexloom.tasks.contract import Encoded, Piece, Prediction, Setting, Task, We
 from lexloom.tasks.regress import REGRESS
 from lexloom.tasks.relation import RELATION
 from lexloom.tasks.similarity import SIMILARITY
+from lexloom.tasks.span import SPAN
 from lexloom.tasks.tag import TAG
 
 TASKS: dict[str, Task] = {
@@ -13,6 +14,7 @@ TASKS: dict[str, Task] = {
     "regress": REGRESS,
     "tag": TAG,
     "relation": RELATION,
+    "span": SPAN,
     "similarity": SIMILARITY,
     "choice": CHOICE,
 }

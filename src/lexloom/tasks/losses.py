@@ -1,11 +1,12 @@
 """Losses that several tasks share, as sum and count, so that they add up over micro-batches.
 
-Axes: S spots, C columns, G groups.
+Axes: S spots, C columns, G groups, N spots of the longest group.
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
 
 from lexloom.data.batches import IGNORE
 from lexloom.objectives.contract import Loss
@@ -19,7 +20,7 @@ def classes(scores_SC: Tensor, targets_S: Tensor, weighing: Weighing) -> Loss:
     the size of the loss.
     """
     total = functional.cross_entropy(
-        scores_SC.float(),
+        scores_SC,
         targets_S,
         weight=_on(weighing.labels_C, scores_SC),
         ignore_index=IGNORE,
@@ -32,7 +33,7 @@ def classes(scores_SC: Tensor, targets_S: Tensor, weighing: Weighing) -> Loss:
 def yes_or_no(scores_SC: Tensor, targets_SC: Tensor, weighing: Weighing) -> Loss:
     """The binary cross entropy of every column, averaged over columns; targets are 0 or 1, NaN costs nothing."""
     known_S = ~targets_SC.isnan().any(dim=1)
-    scores_SC, targets_SC = scores_SC[known_S].float(), targets_SC[known_S]
+    scores_SC, targets_SC = scores_SC[known_S], targets_SC[known_S]
     softened_SC = targets_SC * (1 - weighing.smoothing) + weighing.smoothing / 2
     losses_SC = functional.binary_cross_entropy_with_logits(
         scores_SC, softened_SC, weight=_on(weighing.labels_C, scores_SC), reduction="none"
@@ -43,7 +44,7 @@ def yes_or_no(scores_SC: Tensor, targets_SC: Tensor, weighing: Weighing) -> Loss
 def squares(values_S: Tensor, targets_S: Tensor) -> Loss:
     """Squared differences; a target of NaN costs nothing."""
     known_S = ~targets_S.isnan()
-    return Loss((values_S[known_S].float() - targets_S[known_S]).square().sum(), int(known_S.sum()))
+    return Loss((values_S[known_S] - targets_S[known_S]).square().sum(), int(known_S.sum()))
 
 
 def places(scores_SC: Tensor, groups_S: Tensor, targets_GC: Tensor, weighing: Weighing) -> Loss:
@@ -68,14 +69,13 @@ def group_means(x_SC: Tensor, groups_S: Tensor) -> Tensor:
 
 
 def group_log_softmax(scores_SC: Tensor, groups_S: Tensor) -> Tensor:
-    """log softmax of every column over the spots of each group, (S, C)."""
-    scores_SC = scores_SC.float()
-    groups = int(groups_S.max()) + 1 if len(groups_S) else 0
-    highest_GC = scores_SC.new_full((groups, scores_SC.shape[1]), -torch.inf)
-    highest_GC = highest_GC.index_reduce(0, groups_S, scores_SC.detach(), "amax")
-    above_SC = scores_SC - highest_GC[groups_S]
-    sums_GC = scores_SC.new_zeros(highest_GC.shape).index_add(0, groups_S, above_SC.exp())
-    return above_SC - sums_GC.log()[groups_S]
+    """log softmax of every column over the spots of each group, (S, C); the groups stand in order."""
+    counts_G = torch.bincount(groups_S)
+    scores_GNC = pad_sequence(
+        list(torch.split(scores_SC, counts_G.tolist())), batch_first=True, padding_value=-torch.inf
+    )
+    is_spot_GN = torch.arange(scores_GNC.shape[1], device=scores_SC.device) < counts_G[:, None]
+    return torch.log_softmax(scores_GNC, dim=1)[is_spot_GN]
 
 
 def balanced_weights(targets: Tensor, columns: int) -> Tensor:

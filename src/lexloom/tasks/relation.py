@@ -6,6 +6,7 @@ stays.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,8 +15,8 @@ from torch import nn
 from lexloom.base.errors import DataError
 from lexloom.base.ledger import Ledger
 from lexloom.data.batches import IGNORE
+from lexloom.labelled import semeval, tables
 from lexloom.labelled.examples import Related
-from lexloom.labelled.tables import RelationSettings, read_related
 from lexloom.metrics import Metric, accuracy, f1, semeval_macro_f1
 from lexloom.objectives.contract import Batch, Loss
 from lexloom.tasks.batches import batch_of, scores_at_spots
@@ -27,6 +28,20 @@ from lexloom.tasks.scores import softmax
 FIRST_MARK, SECOND_MARK = "$", "#"
 DIRECTED = "(e1,e2)"
 """How SemEval's labels say which of the two comes first."""
+
+
+class RelationSettings(tables.RelationSettings):
+    """In which form the marked texts are."""
+
+    format: Literal["table", "semeval"] = "table"
+    """`table`: rows with named columns; `semeval`: the blocks of lines of SemEval-2010 Task 8."""
+
+
+def read(sources: Sequence[str], settings: RelationSettings, ledger: Ledger) -> list[Related]:
+    """Texts with two marked stretches."""
+    if settings.format == "semeval":
+        return semeval.read_related(sources, settings, ledger)
+    return tables.read_related(sources, settings, ledger)
 
 
 def labels(examples: Sequence[Related], settings: RelationSettings) -> tuple[str, ...]:
@@ -122,7 +137,7 @@ def reference(example: Related, setting: Setting) -> str | None:
 
 RELATION = Task(
     settings=RelationSettings,
-    read=read_related,
+    read=read,
     labels=labels,
     head="sequence",
     columns=len,

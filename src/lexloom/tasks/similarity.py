@@ -82,7 +82,7 @@ def loss(model: nn.Module, batch: Batch, setting: Setting, weighing: Weighing) -
     are in it.
     """
     assert batch.groups_S is not None, "each token belongs to a text"
-    x_PD = functional.normalize(group_means(states_at_spots(model, batch), batch.groups_S).float(), dim=-1)
+    x_PD = functional.normalize(group_means(states_at_spots(model, batch), batch.groups_S), dim=-1)
     return LOSSES[setting.settings.loss](x_PD[::2], x_PD[1::2], batch.targets)
 
 

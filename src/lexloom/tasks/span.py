@@ -18,12 +18,13 @@ from torch import nn
 from lexloom.base.ledger import Ledger
 from lexloom.data.batches import IGNORE
 from lexloom.labelled.examples import Answer, Question
-from lexloom.labelled.squad import QuestionSettings, read_questions
+from lexloom.labelled.files import FileSettings
+from lexloom.labelled.squad import read_questions
 from lexloom.metrics import Metric, answer_f1, exact_match
 from lexloom.objectives.contract import Batch, Loss
 from lexloom.tasks.batches import batch_of, by_piece, scores_at_spots
 from lexloom.tasks.contract import Encoded, Floats, Piece, Prediction, Setting, Task, Weighing
-from lexloom.tasks.encoding import FIRST, count_cut, room_in, windows
+from lexloom.tasks.encoding import FIRST, STAGE, WINDOWED, count_cut, room_in, windows
 from lexloom.tasks.losses import places
 
 Offsets = Sequence[tuple[int, int]]
@@ -33,7 +34,7 @@ NO_ANSWER = (0, 0)
 START, END = 0, 1
 
 
-class SpanSettings(QuestionSettings):
+class SpanSettings(FileSettings):
     """How passages are read and answers found."""
 
     overlap: int = Field(default=128, ge=0)
@@ -72,7 +73,10 @@ def encode(examples: Sequence[Question], setting: Setting, ledger: Ledger) -> li
         kept = min(len(question), settings.max_question_tokens, room // 2)
         count_cut([example.question], [question], [kept], example.where, setting, ledger)
         pieces = []
-        for start, stop in windows(len(ids), room - kept, settings.overlap):
+        stretches = windows(len(ids), room - kept, settings.overlap)
+        if len(stretches) > 1:
+            ledger.count(STAGE, WINDOWED, where=example.where)
+        for start, stop in stretches:
             inner, types, (_, before) = frame.fill([question[:kept], ids[start:stop]])
             spots = [FIRST, *range(before, before + stop - start)]
             pieces.append(Piece(inner, types, spots, notes=offsets[start:stop]))
@@ -187,13 +191,14 @@ def _spots_of(answer: Answer, offsets: Offsets) -> tuple[int, int]:
 
 def _probability(score: float, nothing: float, outputs: Sequence[Floats], *, unanswerable: bool) -> float:
     """The softmax of starts and of ends over all windows' passages (and "no answer"), multiplied."""
-    if not np.isfinite(score):
-        return 1.0
     passages_SC = np.concatenate([scores_SC[1:] for scores_SC in outputs])
+    if len(passages_SC) == 0:
+        return 1.0
     log_total = float(np.sum([_log_sum(passages_SC[:, column]) for column in (START, END)]))
     if unanswerable:
         log_total = float(np.logaddexp(log_total, nothing))
-    return float(np.exp(score - log_total))
+    # A passage without a visible token has no answer to be unsure of
+    return min(1.0, float(np.exp(score - log_total)))
 
 
 def _log_sum(scores_N: Floats) -> float:

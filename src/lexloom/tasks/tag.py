@@ -7,6 +7,7 @@ Axes: W words, C columns.
 
 from collections.abc import Sequence
 from itertools import chain, pairwise
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torch import nn
 from lexloom.base.errors import DataError
 from lexloom.base.ledger import Ledger
 from lexloom.data.batches import IGNORE
-from lexloom.labelled.conll import ConllSettings, read_tagged
+from lexloom.labelled import cluener, conll
 from lexloom.labelled.examples import Tagged
 from lexloom.labelled.tags import bio_of
 from lexloom.metrics import Metric, entities_of, entity_f1, entity_precision, entity_recall, token_accuracy
@@ -31,7 +32,21 @@ from lexloom.tasks.words import words_and_tokens
 OUTSIDE = "O"
 
 
-def labels(examples: Sequence[Tagged], settings: ConllSettings) -> tuple[str, ...]:
+class TagSettings(conll.ConllSettings):
+    """In which form the tagged texts are."""
+
+    format: Literal["conll", "cluener"] = "conll"
+    """`conll`: columns of words and tags; `cluener`: json lines of texts and the entities in them."""
+
+
+def read(sources: Sequence[str], settings: TagSettings, ledger: Ledger) -> list[Tagged]:
+    """Texts with their words and entities."""
+    if settings.format == "cluener":
+        return cluener.read_tagged(sources, settings, ledger)
+    return conll.read_tagged(sources, settings, ledger)
+
+
+def labels(examples: Sequence[Tagged], settings: TagSettings) -> tuple[str, ...]:
     """`O`, then `B-` and `I-` of every type, sorted by type."""
     types = sorted({entity.type for example in examples for entity in example.entities or ()})
     if not types:
@@ -125,8 +140,8 @@ def _target(example: Tagged, columns: dict[str, int], ledger: Ledger) -> list[in
 
 
 TAG = Task(
-    settings=ConllSettings,
-    read=read_tagged,
+    settings=TagSettings,
+    read=read,
     labels=labels,
     head="token",
     columns=len,

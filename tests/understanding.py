@@ -1,0 +1,135 @@
+"""A small BERT and eight labelled examples for each task, Chinese and English, for tests of any part."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from lexloom.labelled.examples import Answer, Choices, Entity, Labelled, Question, Related, Tagged
+from lexloom.labelled.words import word_spans
+from lexloom.models import new_model
+from lexloom.models.bert import Config
+from lexloom.tasks import TASKS, Setting, fit_setting
+from lexloom.text.tokenizers import Tokenizer, TokenizerSettings, train_tokenizer
+
+GOOD = ("what a lovely film", "这部电影真好看", "a lovely quiet song", "好看的书，真好")
+BAD = ("a dull and empty film", "太无聊了，不想看", "dull songs, empty words", "无聊的书，太空了")
+NO_ROW: dict[str, Any] = {}
+
+
+def tagged(text: str, *entities: tuple[str, str]) -> Tagged:
+    """A text with its words, and the (stretch, type) entities in it."""
+    found = tuple(Entity(text.index(stretch), text.index(stretch) + len(stretch), kind) for stretch, kind in entities)
+    return Tagged("t:1", NO_ROW, text, word_spans(text), found)
+
+
+def related(text: str, first: str, second: str, target: str | None) -> Related:
+    """A text with two stretches marked, each the first that reads so."""
+    places = [(text.index(stretch), text.index(stretch) + len(stretch)) for stretch in (first, second)]
+    return Related("r:1", NO_ROW, text, places[0], places[1], target)
+
+
+def question(text: str, passage: str, answer: str | None) -> Question:
+    """A question with one answer in the passage, or none."""
+    answers = () if answer is None else (Answer(answer, passage.index(answer)),)
+    return Question("q:1", NO_ROW, "q", text, passage, answers)
+
+
+def labelled(*texts: str, target: Any) -> Labelled:
+    return Labelled("l:1", NO_ROW, texts, target)
+
+
+STEAM = "The steam engine was built in 1712 by Thomas Newcomen in Dudley."
+LIBAI = "李白出生于公元701年，他是唐代的诗人，朋友有杜甫。"
+
+EXAMPLES: dict[str, list[Any]] = {
+    "classify": [labelled(text, target="good") for text in GOOD] + [labelled(text, target="bad") for text in BAD],
+    "regress": [labelled(text, target=4.5) for text in GOOD] + [labelled(text, "pair", target=1.0) for text in BAD],
+    "tag": [
+        tagged("Anna lives in Paris", ("Anna", "PER"), ("Paris", "LOC")),
+        tagged("王小明住在北京", ("王小明", "PER"), ("北京", "LOC")),
+        tagged("Nobody lives here"),
+        tagged("她不住在这里"),
+        tagged("Paris, London and Rome", ("Paris", "LOC"), ("London", "LOC"), ("Rome", "LOC")),
+        tagged("北京上海", ("北京", "LOC"), ("上海", "LOC")),
+        tagged("Mr. John Smith left", ("John Smith", "PER")),
+        tagged("李白和杜甫", ("李白", "PER"), ("杜甫", "PER")),
+    ],
+    "relation": [
+        related("the fire caused damage", "fire", "damage", "Cause-Effect(e1,e2)"),
+        related("the damage from fire", "damage", "fire", "Cause-Effect(e2,e1)"),
+        related("the wheel of a car", "wheel", "car", "Part-Whole(e1,e2)"),
+        related("a car has a wheel", "car", "wheel", "Part-Whole(e2,e1)"),
+        related("洪水造成损失", "洪水", "损失", "Cause-Effect(e1,e2)"),
+        related("损失来自洪水", "损失", "洪水", "Cause-Effect(e2,e1)"),
+        related("汽车的轮子", "轮子", "汽车", "Part-Whole(e1,e2)"),
+        related("他们在河边唱歌", "河", "歌", "Other"),
+    ],
+    "span": [
+        question("When was the steam engine built?", STEAM, "1712"),
+        question("Who built the engine?", STEAM, "Thomas Newcomen"),
+        question("Where was it built?", STEAM, "Dudley"),
+        question("Which river is long?", STEAM, None),
+        question("李白是谁？", LIBAI, "唐代的诗人"),
+        question("李白哪年出生？", LIBAI, "公元701年"),
+        question("他的朋友是谁？", LIBAI, "杜甫"),
+        question("什么河最长？", LIBAI, None),
+    ],
+    "similarity": [labelled(one, two, target=5.0) for one, two in zip(GOOD, GOOD[::-1], strict=True)]
+    + [labelled(one, two, target=0.0) for one, two in zip(GOOD, BAD, strict=True)],
+    "choice": [
+        Choices("c:1", NO_ROW, ("the sky is",), ("blue", "loud"), 0),
+        Choices("c:2", NO_ROW, ("drums are",), ("blue", "loud"), 1),
+        Choices("c:3", NO_ROW, ("the sea is", "what is it?"), ("loud", "blue", "empty"), 1),
+        Choices("c:4", NO_ROW, ("glass is",), ("loud", "empty"), 1),
+        Choices("c:5", NO_ROW, ("天空是",), ("蓝的", "响的"), 0),
+        Choices("c:6", NO_ROW, ("鼓声是",), ("蓝的", "响的"), 1),
+        Choices("c:7", NO_ROW, ("大海是",), ("响的", "蓝的", "空的"), 1),
+        Choices("c:8", NO_ROW, ("杯子是",), ("响的", "空的"), 1),
+    ],
+}
+
+
+def unlabelled(example: Any) -> Any:
+    """The same example as it comes without labels."""
+    field = {"Tagged": "entities", "Question": "answers"}.get(type(example).__name__, "target")
+    return replace(example, **{field: None})
+
+
+def texts_of(example: Any) -> list[str]:
+    """All texts of an example."""
+    fields = ("text", "question", "passage")
+    single = [getattr(example, name) for name in fields if hasattr(example, name)]
+    return [*single, *getattr(example, "texts", ()), *getattr(example, "candidates", ())]
+
+
+@cache
+def tokenizer() -> Tokenizer:
+    """WordPiece over all of these texts, so small that words fall into pieces."""
+    texts = [text for examples in EXAMPLES.values() for example in examples for text in texts_of(example)]
+    return train_tokenizer(iter(texts), TokenizerSettings(kind="wordpiece", vocab_size=260))
+
+
+def setting_of(name: str, *, max_tokens: int = 64, examples: Sequence[Any] | None = None, **settings: Any) -> Setting:
+    """A task's setting, as training makes it."""
+    task = TASKS[name]
+    training = EXAMPLES[name] if examples is None else examples
+    return fit_setting(task, task.settings(**settings), training, tokenizer=tokenizer(), max_tokens=max_tokens)
+
+
+def model_for(name: str, setting: Setting, *, seed: int = 0) -> Any:
+    """A BERT of two layers with the task's head, without dropout."""
+    task = TASKS[name]
+    config = Config(
+        vocab_size=tokenizer().vocab_size,
+        width=48,
+        layers=2,
+        heads=4,
+        ffn_width=96,
+        context=64,
+        head=task.head,
+        labels=max(1, task.columns(setting.labels)),
+        dropout=0.0,
+        attention_dropout=0.0,
+    )
+    return new_model("bert", config, seed=seed)
