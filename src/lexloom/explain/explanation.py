@@ -1,0 +1,85 @@
+"""An answer and why it was given: the one function that explains an example of any task."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from lexloom.base.ledger import Ledger
+from lexloom.explain.attention import AttentionMaps, attention_maps
+from lexloom.explain.attributions import GRADIENTS, OCCLUSION, Attribution, blank_id, integrated_gradients, occlusion
+from lexloom.explain.targets import EXPLAINABLE, Answered
+from lexloom.explain.words import Word, words_of
+from lexloom.tasks import TASKS, Prediction, Setting
+from lexloom.tasks.predict import BATCH_TOKENS, head_outputs
+
+ATTENTION = "attention"
+METHODS = (GRADIENTS, OCCLUSION, ATTENTION)
+ATTRIBUTE = {GRADIENTS: integrated_gradients, OCCLUSION: occlusion}
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One target, and what each of the explanation's words adds to it."""
+
+    name: str
+    measure: str
+    attribution: Attribution
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a model said to an example, and what it rests on."""
+
+    texts: tuple[str, ...]
+    """All that it read."""
+    prediction: Prediction
+    words: tuple[Word, ...]
+    blank: str
+    """The token that stood for masked words."""
+    explained: tuple[Explained, ...]
+    attention: tuple[AttentionMaps, ...]
+    """Of each piece."""
+
+
+def explain(
+    model: Any,
+    task: str,
+    example: Any,
+    setting: Setting,
+    *,
+    label: str | None = None,
+    methods: Collection[str] = METHODS,
+) -> Explanation:
+    """Explain the model's answer, or what speaks for `label` (an entity's type, a candidate) instead.
+
+    Raises UserError for a label that the task doesn't have, and where there is nothing to explain.
+    """
+    model.eval()
+    how, tokenizer = EXPLAINABLE[task], setting.tokenizer
+    answered = answer(model, task, example, setting)
+    texts = how.texts(example, tokenizer)
+    pieces = answered.encoded.pieces
+    words = words_of(pieces, how.reads(answered), [tokens for _, tokens in texts], tokenizer)
+    blank = blank_id(tokenizer)
+    wanted = [ATTRIBUTE[method] for method in methods if method in ATTRIBUTE]
+    explained = [
+        Explained(target.name, target.measure, attribute(model, pieces, words, target, blank=blank))
+        for target in (how.targets(answered, setting, label) if wanted else [])
+        for attribute in wanted
+    ]
+    maps = [attention_maps(model, piece, tokenizer) for piece in pieces] if ATTENTION in methods else []
+    return Explanation(
+        texts=tuple(text for text, _ in texts),
+        prediction=answered.prediction,
+        words=tuple(words),
+        blank=str(tokenizer.token(blank)),
+        explained=tuple(explained),
+        attention=tuple(maps),
+    )
+
+
+def answer(model: Any, task: str, example: Any, setting: Setting) -> Answered:
+    """What the model says to one example, and the outputs that it says it from."""
+    (encoded,) = TASKS[task].encode([example], setting, Ledger())
+    (outputs,) = head_outputs(model, TASKS[task], [encoded], BATCH_TOKENS)
+    return Answered(example, encoded, outputs, TASKS[task].decode(example, encoded, outputs, setting))
