@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lexloom.labelled.examples import Example
 from lexloom.labelled.views import View, view
+from lexloom.text.frames import TEXTS
 from lexloom.text.tokenizers import Tokenizer
 
 TRAIN = "train"
@@ -108,10 +109,11 @@ def _lengths(views: Sequence[View], tokenizer: Tokenizer | None) -> Lengths:
     if tokenizer is None:
         return np.array([max(sum(map(len, piece)) for piece in own.pieces) for own in views], np.int64)
     sizes = _token_counts({text for own in views for text in own.texts}, tokenizer)
-    # [CLS] before, and [SEP] after each text.
-    return np.array(
-        [max(1 + sum(sizes[text] + 1 for text in piece) for piece in own.pieces) for own in views], np.int64
-    )
+
+    def length(piece: tuple[str, ...]) -> int:
+        return sum(sizes[text] for text in piece) + tokenizer.frame(min(len(piece), TEXTS)).special_tokens
+
+    return np.array([max(map(length, own.pieces)) for own in views], np.int64)
 
 
 def _token_counts(texts: Iterable[str], tokenizer: Tokenizer) -> dict[str, int]:
@@ -142,7 +144,7 @@ def _conflicts(views: Views) -> Iterator[Finding]:
     for copies in _copies(views):
         known = [(split, own) for split, own in copies if own.target is not None]
         different = [item for item in known[1:] if item[1].target != known[0][1].target]
-        places += [f"{_both((*known[0], *item))}: {_shown(known[0][1])} or {_shown(item[1])}" for item in different]
+        places += [f"{_both((*known[0], *item))}: {known[0][1].said} or {item[1].said}" for item in different]
     if places:
         yield _finding("same text, different label", places)
 
@@ -247,9 +249,3 @@ def _finding(what: str, places: Sequence[str]) -> Finding:
 
 def _both(pair: Pair) -> str:
     return f"{pair[1].where} = {pair[3].where}"
-
-
-def _shown(item: View) -> str:
-    if item.number is not None:
-        return f"{item.number:g}"
-    return ", ".join(map(repr, (item.labels or ())[:3])) or "no label"

@@ -142,8 +142,11 @@ class Columns:
         return None if self._label is None else row.values.get(self._label)
 
     def _find_label(self, row: TableRow) -> str | None:
-        if self._settings.label is not None:
-            return self._settings.label if self._settings.label in row.values else None
+        named = self._settings.label
+        if named is not None:
+            if named not in row.values:
+                self._ledger.count(STAGE, f"no column {named[:80]!r}, so no label", where=row.where)
+            return named if named in row.values else None
         found = guess(list(row.values), self._usual.labels, what="label", where=row.where)
         if found is not None:
             self._say(f"taken as the label: {found[:80]!r}", row)

@@ -61,7 +61,7 @@ def read_tagged(sources: Sequence[str], settings: ConllSettings, ledger: Ledger)
     if settings.scheme == "auto" and any(parsed):
         ledger.count(
             STAGE,
-            f"tags recognised as {scheme}",
+            f"scheme of the tags recognised: {scheme}",
             documents=sum(map(bool, parsed)),
             where=sentences[0].reading.source.name,
         )

@@ -1,6 +1,6 @@
 """What the checks of labelled data look at, the same for every form of example."""
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lexloom.labelled.examples import Choices, Example, Labelled, Question, Related, Tagged
@@ -12,14 +12,15 @@ class View:
     """An example as a check sees it.
 
     `pieces` are the texts that a model reads together (one piece for each candidate of a choice); `marks` is what else
-    tells two inputs apart; `labels` is what is counted, None without labels; `target` is all of what is to be foretold;
-    `flaws` is what is wrong inside.
+    tells two inputs apart; `labels` is what is counted, None without labels; `target` is what copies must agree on and
+    `said` the same for people; `flaws` is what is wrong inside.
     """
 
     where: str
     pieces: tuple[tuple[str, ...], ...]
     labels: tuple[str, ...] | None
     target: Hashable
+    said: str
     marks: Hashable = None
     number: float | None = None
     flaws: tuple[str, ...] = ()
@@ -43,15 +44,17 @@ def view(example: Example) -> View:
 def _labelled(example: Labelled) -> View:
     target = example.target
     if isinstance(target, float):
-        return View(example.where, (example.texts,), (), target, number=target)
+        return View(example.where, (example.texts,), (), target, f"{target:g}", number=target)
     labels = (target,) if isinstance(target, str) else target
-    return View(example.where, (example.texts,), labels, frozenset(labels) if labels is not None else None)
+    agreed = frozenset(labels) if labels is not None else None
+    return View(example.where, (example.texts,), labels, agreed, _said(labels))
 
 
 def _tagged(example: Tagged) -> View:
     entities = example.entities
     labels = tuple(entity.type for entity in entities) if entities is not None else None
-    return View(example.where, ((example.text,),), labels, entities, flaws=tuple(_tagged_flaws(example)))
+    said = _said([f"{example.text[entity.start : entity.end]} {entity.type}" for entity in entities or ()])
+    return View(example.where, ((example.text,),), labels, entities, said, flaws=tuple(_tagged_flaws(example)))
 
 
 def _tagged_flaws(example: Tagged) -> Iterator[str]:
@@ -76,7 +79,7 @@ def _related(example: Related) -> View:
     flaws = ["stretch outside of its text" for start, end in stretches if not 0 <= start < end <= len(example.text)]
     if max(start for start, _ in stretches) < min(end for _, end in stretches):
         flaws.append("the two stretches overlap")
-    return View(example.where, ((example.text,),), labels, example.target, stretches, flaws=tuple(flaws))
+    return View(example.where, ((example.text,),), labels, example.target, _said(labels), stretches, flaws=tuple(flaws))
 
 
 def _question(example: Question) -> View:
@@ -87,8 +90,8 @@ def _question(example: Question) -> View:
         for answer in answers or ()
         if not answer.text or not example.passage.startswith(answer.text, answer.start) or answer.start < 0
     )
-    target = frozenset(answers) if answers is not None else None
-    return View(example.where, ((example.question, example.passage),), labels, target, flaws=flaws)
+    # People answer the same question in different words; only whether it has an answer must agree.
+    return View(example.where, ((example.question, example.passage),), labels, labels, _said(labels), flaws=flaws)
 
 
 def _choices(example: Choices) -> View:
@@ -97,7 +100,12 @@ def _choices(example: Choices) -> View:
     flaws = () if known or example.target is None else ("the right one is none of the candidates",)
     labels = (f"candidate {example.target}",) if example.target is not None else None
     target = example.candidates[example.target] if known and example.target is not None else None
-    return View(example.where, pieces, labels, target, flaws=flaws)
+    return View(example.where, pieces, labels, target, repr(target), flaws=flaws)
+
+
+def _said(labels: Sequence[str] | None, most: int = 4) -> str:
+    more = ", …" if labels and len(labels) > most else ""
+    return (", ".join(repr(label[:40]) for label in (labels or ())[:most]) or "none") + more
 
 
 VIEWS: dict[type, Callable[..., View]] = {
