@@ -41,6 +41,30 @@ class FakeDecoder(nn.Module):
         return self.scores(self.hidden(ids_BL))
 
 
+class FakeEncoder(FakeDecoder):
+    """Keeps the encoder's contract for pre-training; a token sees only itself and its segment."""
+
+    def __init__(self, vocab_size: int = 64, width: int = 16, seed: int = 0):
+        super().__init__(vocab_size, width, seed)
+        rng = torch.Generator().manual_seed(seed + 1)
+        self.head_bias_V = nn.Parameter(torch.randn(vocab_size, generator=rng))
+        self.types = nn.Parameter(torch.randn(2, width, generator=rng))
+        self.next = nn.Parameter(torch.randn(2, width, generator=rng))
+
+    def hidden(self, ids_BL, *, runs=None, types_BL=None):
+        types_BL = torch.zeros_like(ids_BL) if types_BL is None else types_BL
+        return super().hidden(ids_BL) + self.types[types_BL]
+
+    def features(self, x_SD):
+        return torch.tanh(x_SD)
+
+    def scores(self, x_SD):
+        return self.features(x_SD) @ self.head_weight_VD.mT + self.head_bias_V
+
+    def next_scores(self, x_RD):
+        return x_RD @ self.next.mT
+
+
 class FakeWindows:
     """`count` windows of random tokens with a pattern to learn; window `empty`, if given, has no targets."""
 

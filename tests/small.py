@@ -6,6 +6,8 @@ from pathlib import Path
 from lexloom.base.recipe import check
 from lexloom.stages.prepare import prepare
 from lexloom.stages.recipe import Recipe
+from lexloom.text.tokenizer_kinds import bert_wordpiece
+from lexloom.text.tokenizers import SPECIAL_TOKENS, Tokenizer, config_for
 
 WORDS = ("the", "moon", "river", "床前", "明月光", "sings", "and", "falls", "疑是", "地上霜")
 CONTEXT = 32
@@ -33,10 +35,21 @@ MODELS = {
         "ffn_width": 96,
         "context": CONTEXT,
     },
+    "bert": {"family": "bert", "width": 48, "layers": 2, "heads": 2, "ffn_width": 96, "context": CONTEXT},
+    "modernbert": {"family": "modernbert", "preset": "toy", "context": CONTEXT},
 }
 
 
-def prepared_folder(place: Path, *, seed: int = 0) -> Path:
+def wordpiece_tokenizer(vocab_size: int) -> Tokenizer:
+    """BERT's kind of tokenizer with `[PAD] [UNK] [CLS] [SEP] [MASK]`, a few English and Chinese words, then fillers."""
+    special = dict.fromkeys(SPECIAL_TOKENS["wordpiece"].values())
+    pieces = [*special, "the", "moon", "##s", "##ing", "sing", "river", "床", "前", "明", "月", "光", ",", "。"]
+    pieces += [f"filler{number}" for number in range(vocab_size - len(pieces))]
+    inner = bert_wordpiece({piece: number for number, piece in enumerate(pieces)}, lowercase=False)
+    return Tokenizer(inner.to_str().encode(), config_for(SPECIAL_TOKENS["wordpiece"]))
+
+
+def prepared_folder(place: Path, *, seed: int = 0, tokenizer: str = "characters") -> Path:
     """Write a corpus of made-up verses into `place` and prepare it."""
     place.mkdir(parents=True, exist_ok=True)
     rng = random.Random(seed)
@@ -44,7 +57,7 @@ def prepared_folder(place: Path, *, seed: int = 0) -> Path:
     (place / "corpus.txt").write_text("\n\n".join(verses), encoding="utf-8")
     sections = {
         "data": {"sources": [str(place / "corpus.txt")], "documents": "paragraph"},
-        "tokenizer": {"kind": "characters", "vocab_size": 64},
+        "tokenizer": {"kind": tokenizer, "vocab_size": 64},
         "split": {"validation_share": 0.2},
         "workers": 1,
     }
@@ -53,7 +66,19 @@ def prepared_folder(place: Path, *, seed: int = 0) -> Path:
     return place / "prepared"
 
 
-def recipe_of(family: str = "gpt", *, model: dict | None = None, **train: object) -> Recipe:
+def recipe_of(
+    family: str = "gpt",
+    *,
+    model: dict | None = None,
+    objective: str = "causal",
+    masking: dict | None = None,
+    **train: object,
+) -> Recipe:
     """A recipe that trains for a second or less."""
-    values = {"model": {**MODELS[family], **(model or {})}, "train": {**TRAIN, **train}}
+    values = {
+        "objective": objective,
+        "model": {**MODELS[family], **(model or {})},
+        "masking": masking or {},
+        "train": {**TRAIN, **train},
+    }
     return check(Recipe, values, where="test")

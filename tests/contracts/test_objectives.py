@@ -5,21 +5,36 @@ import pytest
 import torch
 
 from lexloom.base.rng import generator
+from lexloom.data.masking import MaskingSettings
 from lexloom.objectives import OBJECTIVES
-from tests.fakes import FakeDecoder, FakeWindows
+from lexloom.objectives.masked import NEXT_WEIGHT, first_tokens
+from tests.fakes import FakeDecoder, FakeEncoder, FakeWindows
+from tests.small import wordpiece_tokenizer
 
 EMPTY = 3
 SPLITS = {"1 × 32": [32], "4 × 8": [8] * 4, "32 × 1": [1] * 32, "uneven": [5, 1, 20, 6]}
+VOCAB_SIZE = 64
+MADE = {name: make(MaskingSettings(), wordpiece_tokenizer(VOCAB_SIZE)) for name, make in OBJECTIVES.items()}
 
-every_objective = pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
+every_objective = pytest.mark.parametrize("objective", MADE.values(), ids=MADE)
 
 
 def rows(indices):
     return lambda row: generator("test", indices[row])
 
 
+def model_for(objective):
+    return FakeDecoder(VOCAB_SIZE) if objective.head is None else FakeEncoder(VOCAB_SIZE)
+
+
 def tensors(batch):
-    return {"ids": batch.ids_BL, "targets": batch.targets}
+    """What a batch is made of, flattened, so that batches lie behind one another."""
+    found = {"ids": batch.ids_BL, "targets": batch.targets, "types": batch.types_BL, "labels": batch.labels_R}
+    if batch.runs is not None:
+        found["runs"] = torch.tensor(batch.runs)
+    if batch.spots_S is not None:
+        found["is a spot"] = torch.zeros(batch.ids_BL.numel()).index_fill(0, batch.spots_S, 1)
+    return {name: tensor.flatten() for name, tensor in found.items() if tensor is not None}
 
 
 @every_objective
@@ -37,14 +52,14 @@ def test_a_row_does_not_depend_on_its_neighbours(objective):
     alone = [objective.make_batch(windows, [index], rows([index])) for index in indices]
     assert together.count == sum(batch.count for batch in alone)
     for name, tensor in tensors(together).items():
-        assert torch.equal(tensor, torch.cat([tensors(batch)[name] for batch in alone]))
+        assert torch.equal(tensor, torch.cat([tensors(batch)[name] for batch in alone])), name
 
 
 @every_objective
 @pytest.mark.parametrize("split", SPLITS.values(), ids=SPLITS)
 def test_any_split_of_a_batch_gives_the_same_gradient(objective, split):
     windows = FakeWindows(count=32, empty=EMPTY)
-    model = FakeDecoder().double()
+    model = model_for(objective).double()
     expected = gradient(objective, model, windows, [list(range(32))])
     ends = np.cumsum(split)
     parts = [list(range(end - size, end)) for size, end in zip(split, ends, strict=True)]
@@ -54,7 +69,7 @@ def test_any_split_of_a_batch_gives_the_same_gradient(objective, split):
 
 @every_objective
 def test_a_batch_without_targets_counts_nothing_and_stays_finite(objective):
-    model, windows = FakeDecoder(), FakeWindows(empty=EMPTY)
+    model, windows = model_for(objective), FakeWindows(empty=EMPTY)
     loss = objective.loss(model, objective.make_batch(windows, [EMPTY, EMPTY], rows([EMPTY, EMPTY])))
     assert (loss.count, float(loss.sum.detach())) == (0, 0.0)
     gradients = torch.autograd.grad(loss.sum, list(model.parameters()), materialize_grads=True)
@@ -63,11 +78,17 @@ def test_a_batch_without_targets_counts_nothing_and_stays_finite(objective):
 
 @every_objective
 def test_the_loss_is_the_cross_entropy_of_the_targets(objective):
-    model, windows, indices = FakeDecoder().double(), FakeWindows(empty=EMPTY), [1, EMPTY, 2]
+    model, windows, indices = model_for(objective).double(), FakeWindows(empty=EMPTY), [1, EMPTY, 2]
     batch = objective.make_batch(windows, indices, rows(indices))
     loss = objective.loss(model, batch)
-    scores_TV = model(batch.ids_BL).flatten(0, 1)
-    expected = torch.nn.functional.cross_entropy(scores_TV, batch.targets.flatten(), reduction="sum")
+    types = {} if batch.types_BL is None else {"types_BL": batch.types_BL}
+    x_TD = model.hidden(batch.ids_BL, runs=batch.runs, **types).flatten(0, 1)
+    scores_SV = model.scores(x_TD if batch.spots_S is None else x_TD[batch.spots_S])
+    expected = torch.nn.functional.cross_entropy(scores_SV, batch.targets.flatten(), reduction="sum")
+    if objective.head == "pretraining":
+        next_scores_R2 = model.next_scores(x_TD[first_tokens(batch)])
+        wrong = torch.nn.functional.cross_entropy(next_scores_R2, batch.labels_R, reduction="sum")
+        expected = expected + NEXT_WEIGHT * wrong
     torch.testing.assert_close(loss.sum, expected)
     assert loss.count == int((batch.targets != -100).sum())
 
@@ -78,7 +99,8 @@ def gradient(objective, model, windows, parts):
     totals, count = [torch.zeros_like(parameter) for parameter in parameters], 0
     for indices in parts:
         loss = objective.loss(model, objective.make_batch(windows, indices, rows(indices)))
-        for total, part in zip(totals, torch.autograd.grad(loss.sum, parameters), strict=True):
+        parts_of = torch.autograd.grad(loss.sum, parameters, materialize_grads=True)
+        for total, part in zip(totals, parts_of, strict=True):
             total += part
         count += loss.count
     return [total / count for total in totals]

@@ -30,14 +30,14 @@ class MaskingSettings(Settings):
     rate: float = Field(default=0.15, gt=0, lt=1)
     """Share of the tokens of a window that the model has to find."""
     whole_words: bool = False
-    """Hide words rather than tokens: all pieces of a word, and all characters of a Chinese word (jieba's dictionary)."""
+    """Hide whole words: all pieces of a word, and all characters of a Chinese word (as in jieba's dictionary)."""
 
 
 class Masked(NamedTuple):
     """A sequence with hidden tokens."""
 
-    ids_T: Ids
-    spots_S: Ids
+    ids_T: Ids  # noqa: N815
+    spots_S: Ids  # noqa: N815
     """Where tokens were chosen, ascending; those that were left as they are among them."""
 
 
@@ -54,7 +54,7 @@ class Masker:
         self._word_starts = WordStarts(tokenizer) if settings.whole_words else None
 
     def __call__(self, ids_T: Ids, rng: np.random.Generator) -> Masked:
-        """Hide the share of the ordinary tokens that the settings name, one of them at least; `ids_T` is not changed."""
+        """Hide as many of the ordinary tokens as the settings say, one at least; `ids_T` is not changed."""
         spots_S = self._chosen(ids_T, rng)
         lots_S = rng.random(len(spots_S))
         random_S = self._ordinary[rng.integers(len(self._ordinary), size=len(spots_S))]
@@ -69,18 +69,17 @@ class Masker:
         places = np.flatnonzero(~self._special_V[ids_T])
         if len(places) == 0:
             return places
-        if self._word_starts is None:
-            words = np.arange(len(places))
-        else:
-            # A special token stands alone, so what follows it begins a word: the first of `places` always does
-            words = np.cumsum(self._word_starts(ids_T)[places]) - 1
+        # A special token stands alone, so what follows it begins a word, as the first of `places` always does
+        starts_T = np.ones_like(ids_T) if self._word_starts is None else self._word_starts(ids_T)
+        words = np.cumsum(starts_T[places]) - 1
         sizes_W = np.bincount(words)
         order_W = rng.permutation(len(sizes_W))
         middles_W = np.cumsum(sizes_W[order_W]) - sizes_W[order_W] / 2
         chosen_W = np.zeros(len(sizes_W), dtype=np.bool_)
         chosen_W[order_W[middles_W <= self._rate * len(places)]] = True
         chosen_W[order_W[0]] = True
-        return places[chosen_W[words]]
+        spots_S: Ids = places[chosen_W[words]]
+        return spots_S
 
 
 def _mask_id(tokenizer: Tokenizer) -> int:
@@ -88,7 +87,6 @@ def _mask_id(tokenizer: Tokenizer) -> int:
         raise RecipeError(
             "the tokenizer has no mask token, behind which a masked objective hides words",
             where="objective",
-            fix='Prepare with prepare.tokenizer.kind = "wordpiece", or with a tokenizer whose tokenizer_config.json names '
-            "a mask_token.",
+            fix='Prepare with prepare.tokenizer.kind = "wordpiece", or with a tokenizer that names a mask_token.',
         )
     return tokenizer.names["mask"]

@@ -1,105 +1,91 @@
-"""What an encoder reads of a window: the pieces of documents in it, between special tokens as BERT expects them.
+"""What an encoder reads of a window: the pieces of documents in it, between special tokens.
 
-A single sequence is `[CLS] tokens [SEP]`, a pair `[CLS] A [SEP] B [SEP]`. Windows that keep documents apart
-(`boundaries`) give a sequence for each piece of a document in them; other windows are one sequence, in which a document
-ends as it does in the shards, in a [SEP] of its own. Source: Devlin et al. 2018, arXiv:1810.04805, sections 3 and A.2.
+A single sequence is `[CLS] tokens [SEP]`, a pair `[CLS] A [SEP] B [SEP]`, or what else the tokenizer's own post-processor
+makes of one text and of two. Windows that keep documents apart (`boundaries`) give a sequence for each piece of a
+document in them; other windows are one sequence, in which a document ends as it does in the shards, with its separator.
+Source: Devlin et al. 2018, arXiv:1810.04805, section 3 and appendix A.2.
 Axes: T tokens.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lexloom.base.errors import RecipeError
 from lexloom.data.batches import IGNORE, Windows
 from lexloom.text.tokenizers import Tokenizer
 
 Ids = NDArray[np.int64]
 
-SINGLE_ADDS = 2
-PAIR_ADDS = 3
 IS_NEXT, IS_RANDOM = 0, 1
 
 
 class Sequence(NamedTuple):
-    """Ids with special tokens; segments (0 up to the first [SEP], 1 after it); IS_NEXT, IS_RANDOM or IGNORE."""
+    """A text or two in their frame."""
 
-    ids_T: Ids
-    types_T: Ids
+    ids: list[int]
+    types: list[int]
+    """The segment of each token: 0 for the first text, 1 for the second."""
     label: int
+    """IS_NEXT, IS_RANDOM, or IGNORE for a single text."""
 
 
-@dataclass(frozen=True)
-class Frame:
-    """The special tokens around sequences."""
+class Sequences:
+    """Cuts windows of a corpus of one tokenizer into sequences, `paired` or single."""
 
-    first_id: int
-    end_id: int
+    def __init__(self, tokenizer: Tokenizer, *, paired: bool) -> None:
+        """Raises FolderError for a tokenizer that has nothing to begin and to end a text with."""
+        self._single, self._pair = tokenizer.frame(1), tokenizer.frame(2)
+        self._separator_id = tokenizer.separator_id
+        self._paired = paired
 
-    def single(self, ids_T: Ids) -> Sequence:
-        """`[CLS] tokens [SEP]`."""
-        framed_T = np.concatenate([[self.first_id], ids_T, [self.end_id]])
-        return Sequence(framed_T, np.zeros_like(framed_T), IGNORE)
+    @property
+    def added_tokens(self) -> int:
+        """Special tokens of one sequence."""
+        return (self._pair if self._paired else self._single).special_tokens
 
-    def pair(self, a_T: Ids, b_T: Ids, label: int) -> Sequence:
-        """`[CLS] A [SEP] B [SEP]`."""
-        framed_T = np.concatenate([[self.first_id], a_T, [self.end_id], b_T, [self.end_id]])
-        types_T = np.zeros_like(framed_T)
-        types_T[len(a_T) + SINGLE_ADDS :] = 1
-        return Sequence(framed_T, types_T, label)
+    def __call__(self, windows: Windows, index: int, rng: np.random.Generator) -> list[Sequence]:
+        """The sequences of a window, one at least.
 
+        For pairs, each piece of a document is cut in two anywhere, and the second half replaced in half of the cases
+        by a part of the longest piece in another window, as long as far as that reaches. A piece of fewer than two
+        tokens stays single.
+        """
+        return [
+            self._halved(windows, index, piece_T, rng) if self._paired and len(piece_T) > 1 else self._framed(piece_T)
+            for piece_T in self._pieces(windows, index)
+        ]
 
-def frame_of(tokenizer: Tokenizer) -> Frame:
-    """[CLS] and [SEP], or what the tokenizer calls the begin and the end of a text; RecipeError if it has neither."""
-    first = tokenizer.names.get("cls", tokenizer.bos_id)
-    end = tokenizer.names.get("sep", tokenizer.eos_id)
-    if first is None or end is None:
-        raise RecipeError(
-            "the tokenizer has no tokens to put around a sequence ([CLS] and [SEP])",
-            where="objective",
-            fix="Name cls_token and sep_token in its tokenizer_config.json.",
-        )
-    return Frame(first, end)
+    def _framed(self, piece_T: Ids) -> Sequence:
+        ids, types, _ = self._single.fill([piece_T.tolist()])
+        return Sequence(ids, types, IGNORE)
 
+    def _halved(self, windows: Windows, index: int, piece_T: Ids, rng: np.random.Generator) -> Sequence:
+        cut = int(rng.integers(1, len(piece_T)))
+        a_T, b_T, label = piece_T[:cut], piece_T[cut:], IS_NEXT
+        if len(windows) > 1 and rng.random() < REPLACED_SHARE:
+            b_T, label = self._part_of_another(windows, index, len(b_T), rng), IS_RANDOM
+        ids, types, _ = self._pair.fill([a_T.tolist(), b_T.tolist()])
+        return Sequence(ids, types, label)
 
-def singles(windows: Windows, index: int, frame: Frame, rng: np.random.Generator) -> list[Sequence]:
-    """The pieces of documents in a window, each by itself; nothing is drawn."""
-    return [frame.single(piece_T) for piece_T in _pieces(windows, index, frame)]
+    def _part_of_another(self, windows: Windows, index: int, size: int, rng: np.random.Generator) -> Ids:
+        other = (index + int(rng.integers(1, len(windows)))) % len(windows)
+        longest_T = max(self._pieces(windows, other), key=len)
+        start = int(rng.integers(max(1, len(longest_T) - size + 1)))
+        return longest_T[start : start + size]
 
+    def _pieces(self, windows: Windows, index: int) -> list[Ids]:
+        """The tokens of a window by document, without what fills it up; one empty piece if there are none.
 
-def pairs(windows: Windows, index: int, frame: Frame, rng: np.random.Generator) -> list[Sequence]:
-    """Each piece of a document in a window cut in two anywhere, the second half replaced in half of the cases.
-
-    What replaces it is as long, as far as the longest piece of another window reaches. A piece of fewer than two tokens
-    stays single.
-    """
-    return [_pair(windows, index, piece_T, frame, rng) for piece_T in _pieces(windows, index, frame)]
-
-
-def _pair(windows: Windows, index: int, piece_T: Ids, frame: Frame, rng: np.random.Generator) -> Sequence:
-    if len(piece_T) < 2:
-        return frame.single(piece_T)
-    cut = int(rng.integers(1, len(piece_T)))
-    a_T, b_T = piece_T[:cut], piece_T[cut:]
-    if len(windows) < 2 or rng.random() < 0.5:
-        return frame.pair(a_T, b_T, IS_NEXT)
-    other = (index + int(rng.integers(1, len(windows)))) % len(windows)
-    other_T = max(_pieces(windows, other, frame), key=len)
-    start = int(rng.integers(max(1, len(other_T) - len(b_T) + 1)))
-    return frame.pair(a_T, other_T[start : start + len(b_T)], IS_RANDOM)
+        The separator with which `Windows` opens the run of a document is left out: the frame takes its place.
+        """
+        batch = windows.batch([index])
+        ids_T, real_T = batch.ids_BL[0], batch.targets_BL[0] != IGNORE
+        if batch.runs is None:
+            return [ids_T[real_T]]
+        pieces = np.split(ids_T[real_T], np.cumsum(batch.runs)[:-1])
+        opened = [piece[1:] if len(piece) and piece[0] == self._separator_id else piece for piece in pieces]
+        return [piece for piece in opened if len(piece)] or [ids_T[:0]]
 
 
-def _pieces(windows: Windows, index: int, frame: Frame) -> list[Ids]:
-    """The tokens of a window by document, without what fills it up; one empty piece if there are none.
-
-    The separator with which `Windows` opens the run of a document is left out: [CLS] takes its place.
-    """
-    batch = windows.batch([index])
-    ids_T, real_T = batch.ids_BL[0], batch.targets_BL[0] != IGNORE
-    if batch.runs is None:
-        return [ids_T[real_T]]
-    pieces = np.split(ids_T[real_T], np.cumsum(batch.runs)[:-1])
-    opened = [piece[1:] if len(piece) and piece[0] == frame.end_id else piece for piece in pieces]
-    return [piece for piece in opened if len(piece)] or [ids_T[:0]]
+REPLACED_SHARE = 0.5

@@ -3,7 +3,7 @@
 A prepared folder holds `train/` and `validation/`, each with
 
     shard-00000.bin …   the ids of all documents one after another, uint16 or uint32, little-endian;
-                        every document ends in one separator (the tokenizer's eos)
+                        every document ends in one separator (the tokenizer's eos, or sep)
     documents.bin       per document three int64: end (tokens up to and with its separator), UTF-8 bytes, words
     index.json          counts, hashes, the tokenizer's hash; written after the rest
 """
@@ -46,17 +46,18 @@ class EncodedDocument:
 
 
 def encode_documents(texts: Iterable[str], tokenizer: Tokenizer) -> Iterator[EncodedDocument]:
-    """Encode texts in order, each ended by the tokenizer's eos.
+    """Encode texts in order, each ended by the tokenizer's separator (eos, or sep).
 
     The work is done by the tokenizers library's own threads, batch by batch (RAYON_NUM_THREADS or
     TOKENIZERS_PARALLELISM=false change how many); each text is encoded by itself, so the ids don't depend on them.
-    Raises FolderError if the tokenizer has no eos.
+    Raises FolderError if the tokenizer has neither.
     """
-    if tokenizer.eos_id is None:
+    if tokenizer.separator_id is None:
         raise FolderError(
-            "the tokenizer names no eos token, which must end every document", where="tokenizer_config.json"
+            "the tokenizer names neither eos nor sep, one of which must end every document",
+            where="tokenizer_config.json",
         )
-    separator = [tokenizer.eos_id]
+    separator = [tokenizer.separator_id]
     for batch in in_batches(texts):
         for text, ids in zip(batch, tokenizer.encode_batch(batch), strict=True):
             yield EncodedDocument(ids + separator, len(text.encode()), count_words(text))

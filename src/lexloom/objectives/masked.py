@@ -1,12 +1,12 @@
-"""The masked objectives: find the hidden tokens of a sequence; and with `masked+next`, as in BERT, judge besides whether
-its second half follows the first.
+"""The masked objectives: find the hidden tokens of a sequence; with `masked+next`, as in BERT, judge besides whether its
+second text follows the first.
 
 Vocabulary scores are computed at hidden places only. A batch is one row of tokens, cut into runs: each run is a
 sequence with its special tokens (data/sequences.py), nothing is padded.
 Axes: B batch (one row), L length, S spots, R runs, D width.
 """
 
-from collections.abc import Callable
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lexloom.data import sequences
 from lexloom.data.batches import IGNORE, Windows
 from lexloom.data.masking import Masker, MaskingSettings
+from lexloom.data.sequences import Sequences
 from lexloom.nn.loss import vocabulary_loss
 from lexloom.objectives.contract import Batch, Loss, Objective, RowGenerator
 from lexloom.text.tokenizers import Tokenizer
@@ -29,22 +29,24 @@ tokens, of which its sequences of 128 tokens have 20 at most; a constant keeps t
 
 def masked(settings: MaskingSettings, tokenizer: Tokenizer) -> Objective:
     """Find hidden tokens. Raises RecipeError if the tokenizer has no mask token."""
+    sequences = Sequences(tokenizer, paired=False)
     return Objective(
-        _batches(sequences.singles, settings, tokenizer, segments=False),
+        partial(_make_batch, sequences, Masker(settings, tokenizer)),
         masked_loss,
         head="masked",
-        added_tokens=sequences.SINGLE_ADDS,
+        added_tokens=sequences.added_tokens,
         scored_share=settings.rate,
     )
 
 
 def masked_and_next(settings: MaskingSettings, tokenizer: Tokenizer) -> Objective:
     """Find hidden tokens, and judge whether the second segment follows the first. Raises as `masked`."""
+    sequences = Sequences(tokenizer, paired=True)
     return Objective(
-        _batches(sequences.pairs, settings, tokenizer, segments=True),
+        partial(_make_batch, sequences, Masker(settings, tokenizer)),
         masked_and_next_loss,
         head="pretraining",
-        added_tokens=sequences.PAIR_ADDS,
+        added_tokens=sequences.added_tokens,
         scored_share=settings.rate,
     )
 
@@ -75,38 +77,25 @@ def _states(model: Any, batch: Batch) -> Tensor:
 
 
 def _masked_sum(model: Any, x_TD: Tensor, batch: Batch) -> Tensor:
+    assert batch.spots_S is not None, "masked batches have spots"
     features_SD = model.features(x_TD.index_select(0, batch.spots_S))
     return vocabulary_loss(features_SD, model.head_weight_VD, batch.targets, bias=model.head_bias_V)
 
 
-SequencesOf = Callable[[Windows, int, sequences.Frame, np.random.Generator], list[sequences.Sequence]]
-
-
-def _batches(
-    sequences_of: SequencesOf, settings: MaskingSettings, tokenizer: Tokenizer, *, segments: bool
-) -> Callable[[Windows, list[int], RowGenerator], Batch]:
-    masker, frame = Masker(settings, tokenizer), sequences.frame_of(tokenizer)
-
-    def make_batch(windows: Windows, indices: list[int], rng: RowGenerator) -> Batch:
-        generators = [rng(row) for row in range(len(indices))]
-        rows = [sequences_of(windows, index, frame, own) for index, own in zip(indices, generators, strict=True)]
-        found = [sequence for row in rows for sequence in row]
-        ids = [np.concatenate([sequence.ids_T for sequence in row]) for row in rows]
-        hidden = [masker(ids_T, own) for ids_T, own in zip(ids, generators, strict=True)]
-        starts = [0, *accumulate(map(len, ids[:-1]))]
-        spots_S = np.concatenate([start + row.spots_S for start, row in zip(starts, hidden, strict=True)])
-        return Batch(
-            ids_BL=torch.from_numpy(np.concatenate([row.ids_T for row in hidden]))[None],
-            targets=torch.from_numpy(np.concatenate(ids)[spots_S]),
-            runs=tuple(len(sequence.ids_T) for sequence in found),
-            count=len(spots_S),
-            types_BL=_types(found) if segments else None,
-            spots_S=torch.from_numpy(spots_S),
-            labels_R=torch.tensor([sequence.label for sequence in found]),
-        )
-
-    return make_batch
-
-
-def _types(found: list[sequences.Sequence]) -> Tensor:
-    return torch.from_numpy(np.concatenate([sequence.types_T for sequence in found]))[None]
+def _make_batch(sequences: Sequences, masker: Masker, windows: Windows, indices: list[int], rng: RowGenerator) -> Batch:
+    generators = [rng(row) for row in range(len(indices))]
+    rows = [sequences(windows, index, own) for index, own in zip(indices, generators, strict=True)]
+    ids = [np.array([number for sequence in row for number in sequence.ids]) for row in rows]
+    hidden = [masker(ids_T, own) for ids_T, own in zip(ids, generators, strict=True)]
+    starts = [0, *accumulate(map(len, ids[:-1]))]
+    spots_S = np.concatenate([start + row.spots_S for start, row in zip(starts, hidden, strict=True)])
+    found = [sequence for row in rows for sequence in row]
+    return Batch(
+        ids_BL=torch.from_numpy(np.concatenate([row.ids_T for row in hidden]))[None],
+        targets=torch.from_numpy(np.concatenate(ids)[spots_S]),
+        runs=tuple(len(sequence.ids) for sequence in found),
+        count=len(spots_S),
+        types_BL=torch.tensor([kind for sequence in found for kind in sequence.types])[None],
+        spots_S=torch.from_numpy(spots_S),
+        labels_R=torch.tensor([sequence.label for sequence in found]),
+    )

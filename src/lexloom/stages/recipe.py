@@ -16,8 +16,8 @@ class ModelSettings(Settings):
     model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
 
     family: str = "llama"
-    """The architecture. Decoders: "gpt" (GPT-2), "llama" (rotary positions, RMSNorm, gated feed-forward). Encoders: "bert",
-    "modernbert" (rotary, norms first, gated, local and global layers)."""
+    """The architecture. Decoders: "gpt" (GPT-2) or "llama" (rotary positions, RMSNorm, gated feed-forward). Encoders:
+    "bert" or "modernbert" (rotary positions, norms first, gated, local and global layers)."""
     preset: str | None = None
     """A named size of the family, for example "toy" or "smollm2-135m"; keys given beside it win."""
 

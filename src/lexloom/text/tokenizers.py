@@ -102,6 +102,11 @@ class Tokenizer:
             self._frames[texts] = frame_of(self._inner, self.names, texts=texts, where=self._where)
         return self._frames[texts]
 
+    @property
+    def separator_id(self) -> int | None:
+        """What ends every document of a corpus: eos, or sep where an encoder's tokenizer names no eos."""
+        return self.names.get("sep") if self.eos_id is None else self.eos_id
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids; control tokens are left out, and bytes that are not UTF-8 become U+FFFD."""
         return self._inner.decode(list(ids), skip_special_tokens=True)

@@ -34,10 +34,10 @@ def words(text: str) -> list[str]:
 
 
 class WordStarts:
-    """Tells which tokens begin a word, for one tokenizer; `table` rows are made once for its whole vocabulary."""
+    """Tells which tokens begin a word, for one tokenizer."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self._bytes = [_written(tokenizer, id) for id in range(tokenizer.vocab_size)]
+        self._bytes = [_written(tokenizer, number) for number in range(tokenizer.vocab_size)]
         self._sizes = np.array([len(written) for written in self._bytes], np.int64)
         self._spaces = np.array([_leading_spaces(written) for written in self._bytes], np.int64)
 
@@ -46,12 +46,13 @@ class WordStarts:
 
         A token that holds the end of one word and the beginning of another belongs to the first of them.
         """
-        text = b"".join([self._bytes[id] for id in ids_T.tolist()]).decode("utf-8", "surrogateescape")
+        text = b"".join([self._bytes[number] for number in ids_T.tolist()]).decode("utf-8", "surrogateescape")
         sizes_T = self._sizes[ids_T]
         places_T = np.cumsum(sizes_T) - sizes_T + self._spaces[ids_T]
         part_sizes = np.array([len(part.encode("utf-8", "surrogateescape")) for part in _parts(text)], np.int64)
         parts_T = np.searchsorted(np.cumsum(part_sizes), places_T, side="right")
-        return np.diff(parts_T, prepend=-1) != 0
+        starts_T: Flags = np.diff(parts_T, prepend=-1) != 0
+        return starts_T
 
 
 def _parts(text: str) -> Iterator[str]:
