@@ -1,21 +1,25 @@
 """What every family of models promises, over one table: a newcomer's entry is tested before its first own test."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
+from torch.nn import functional
 
 from lexloom.base.errors import FolderError, UserError
 from lexloom.base.files import read_json, write_json
 from lexloom.base.rng import generator
-from lexloom.models import FAMILIES, new_model
+from lexloom.models import FAMILIES, new_model, with_head
 from lexloom.models.folder import load_model, save_model
+from lexloom.nn.attention import recorded_attention
+from lexloom.nn.linear import linear
 from lexloom.nn.loss import vocabulary_loss
 
 VOCAB_SIZE = 97
 CONTEXT = 48
+LABELS = 5
 TOLERANCE = 1e-4
 CASES_PER_FAMILY = 100
 
@@ -32,17 +36,28 @@ SMALL: dict[str, dict[str, Any]] = {
         "qk_norm": True,
         "tied": False,
     },
+    "bert": {"width": 24, "layers": 2, "heads": 3, "ffn_width": 40, "types": 3},
+    "modernbert": {"width": 24, "layers": 3, "heads": 3, "ffn_width": 28, "window": 4, "global_every": 2},
 }
+DECODERS = [name for name, family in FAMILIES.items() if family.is_decoder]
+HEADS = [(name, head) for name, family in FAMILIES.items() for head in family.heads]
 every_family = pytest.mark.parametrize("family", FAMILIES)
+every_decoder = pytest.mark.parametrize("family", DECODERS)
+every_encoder = pytest.mark.parametrize("family", [name for name in FAMILIES if name not in DECODERS])
+every_head = pytest.mark.parametrize(("family", "head"), HEADS)
+everything = pytest.mark.parametrize(("family", "head"), [*((name, None) for name in DECODERS), *HEADS])
 
 
-def small_config(family: str) -> Any:
-    return FAMILIES[family].config(vocab_size=VOCAB_SIZE, context=CONTEXT, **SMALL[family])
+def small_config(family: str, head: str | None = None, *, dropout: float = 0.0) -> Any:
+    config = FAMILIES[family].config(vocab_size=VOCAB_SIZE, context=CONTEXT, **SMALL[family])
+    config = config if head is None else replace(config, head=head)
+    config = replace(config, labels=LABELS) if head in ("sequence", "token") else config
+    return replace(config, **{field: dropout for field in asdict(config) if field.endswith("dropout")})
 
 
-def small_model(family: str) -> Any:
+def small_model(family: str, head: str | None = None) -> Any:
     """Weights large enough for scores that differ clearly."""
-    model = new_model(family, small_config(family), seed=1).eval()
+    model = new_model(family, small_config(family, head), seed=1).eval()
     rng = torch.Generator().manual_seed(2)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -54,7 +69,197 @@ def random_ids(*shape: int, seed: int = 3) -> torch.Tensor:
     return torch.randint(0, VOCAB_SIZE, shape, generator=torch.Generator().manual_seed(seed))
 
 
+def all_outputs(model: Any, ids_BL: torch.Tensor, runs: list[int] | None = None) -> torch.Tensor:
+    """Everything that the model makes of its hidden states, (B, L, columns)."""
+    x_BLD = model.hidden(ids_BL, runs=runs)
+    if not hasattr(model, "next_scores") or model.next is None:
+        return model(ids_BL, runs=runs)
+    return torch.cat([model.scores(x_BLD), model.next_scores(x_BLD)], dim=-1)
+
+
+# ---- promises of all models ----
+
+
+@everything
+def test_gradients_reach_every_parameter(family, head):
+    model = small_model(family, head).train()
+    outputs_BLC = all_outputs(model, random_ids(2, CONTEXT))
+    (outputs_BLC * torch.randn(outputs_BLC.shape, generator=torch.Generator().manual_seed(0))).sum().backward()
+    still = [name for name, parameter in model.named_parameters() if not parameter.grad.abs().sum() > 0]
+    assert not still
+
+
+@everything
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(family, head):
+    first, again, other = (new_model(family, small_config(family, head), seed=seed) for seed in (5, 5, 6))
+    for (name, a), b, c in zip(first.named_parameters(), again.parameters(), other.parameters(), strict=True):
+        assert torch.equal(a, b), name
+        if a.dim() > 1:
+            assert not torch.equal(a, c), name
+
+
+@everything
+def test_saved_and_loaded_weights_are_equal_bit_for_bit(family, head, tmp_path):
+    model = small_model(family, head)
+    save_model(tmp_path / "model", model, None, provenance={"seed": 1}, generation={"top_k": 3}, card="# A card\n")
+    found = load_model(tmp_path / "model")
+    assert (found.family, found.model.config) == (family, model.config)
+    assert found.facts["provenance"] == {"seed": 1}
+    assert found.generation.get("top_k") == (3 if FAMILIES[family].is_decoder else None)
+    state = found.model.state_dict()
+    assert state.keys() == model.state_dict().keys()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
+
+
+@everything
+def test_packed_documents_score_as_each_alone(family, head):
+    """No padding and no attention across documents, forward and backward."""
+    model = small_model(family, head)
+    rng = generator("runs", family)
+    for _ in range(10):
+        runs = [*rng.integers(5, 12, size=6).tolist(), 7, 7, 7]
+        runs.append(96 - sum(runs))
+        ids_T = torch.from_numpy(rng.integers(VOCAB_SIZE, size=96))
+        alone = torch.cat([all_outputs(model, piece[None])[0] for piece in ids_T.split(runs)])
+        packed = all_outputs(model, ids_T.view(2, 48), runs).flatten(0, 1)
+        assert (alone - packed).abs().max() < TOLERANCE
+        weight = torch.randn(alone.shape, generator=torch.Generator().manual_seed(0))
+        gradients = [torch.autograd.grad((x * weight).sum(), list(model.parameters())) for x in (alone, packed)]
+        assert all((a - b).abs().max() < TOLERANCE * max(1.0, a.abs().max()) for a, b in zip(*gradients, strict=True))
+
+
+@everything
+def test_dropout_changes_training_but_not_evaluation(family, head):
+    model = new_model(family, small_config(family, head, dropout=0.3), seed=1)
+    ids_BL = random_ids(2, 9)
+    assert not torch.equal(model.train()(ids_BL), model(ids_BL))
+    assert torch.equal(model.eval()(ids_BL), model(ids_BL))
+
+
+@everything
+def test_a_text_beyond_the_context_is_refused(family, head):
+    with pytest.raises(UserError, match="context of 48"):
+        small_model(family, head)(random_ids(1, CONTEXT + 1))
+
+
 @every_family
+def test_recorded_attention_is_what_every_layer_computed_with(family):
+    model = small_model(family)
+    ids_BL, runs = random_ids(2, 12), [5, 5, 13, 1]
+    with torch.no_grad():
+        plain = model.hidden(ids_BL, runs=runs)
+        with recorded_attention() as layers:
+            assert (model.hidden(ids_BL, runs=runs) - plain).abs().max() < TOLERANCE
+        model.hidden(ids_BL)
+    assert len(layers) == model.config.layers
+    for layer in layers:
+        assert [tuple(weights_HLL.shape) for weights_HLL in layer] == [(model.config.heads, n, n) for n in runs]
+        assert all((weights_HLL.sum(-1) - 1).abs().max() < TOLERANCE for weights_HLL in layer)
+
+
+@every_family
+def test_every_preset_names_its_published_tensors(family):
+    entry = FAMILIES[family]
+    for name, preset in entry.presets.items():
+        with torch.device("meta"):
+            model = entry.model(replace(preset, layers=1))
+        ours = {parameter for parameter, _ in model.named_parameters()}
+        assert entry.weights(model.config).keys() == ours, name
+        assert entry.from_hugging_face(entry.to_hugging_face(preset)) == preset, name
+
+
+@every_family
+def test_an_unknown_setting_in_a_config_is_refused_by_name(family, tmp_path):
+    save_model(tmp_path / "model", small_model(family), None, provenance={}, generation=None, card="")
+    (tmp_path / "model" / "manifest.json").unlink()
+    config = read_json(tmp_path / "model" / "config.json")
+    write_json(tmp_path / "model" / "config.json", {**config, "swirl_factor": 2})
+    with pytest.raises(FolderError, match="swirl_factor"):
+        load_model(tmp_path / "model")
+
+
+# ---- promises of encoders ----
+
+
+@every_head
+def test_scores_at_picked_spots_are_those_of_the_whole_text(family, head):
+    model = small_model(family, head)
+    ids_BL = random_ids(2, 7)
+    x_BLD = model.hidden(ids_BL)
+    assert x_BLD.shape == (2, 7, model.config.width)
+    assert torch.equal(model.encode(model.embed(ids_BL)), x_BLD)
+    columns = {"none": model.config.width, "sequence": LABELS, "token": LABELS, "span": 2, "choice": 1}
+    assert model(ids_BL).shape == (2, 7, columns.get(head, VOCAB_SIZE))
+    if head != "none":
+        spots_S = torch.tensor([0, 3, 9])
+        expected_SC = model(ids_BL).flatten(0, 1)[spots_S]
+        assert (model.scores(x_BLD.flatten(0, 1)[spots_S]) - expected_SC).abs().max() < TOLERANCE
+
+
+@every_head
+def test_every_token_sees_every_other_of_its_text(family, head):
+    model = small_model(family, head)
+    ids_BL = random_ids(1, 20)
+    changed_BL = ids_BL.clone()
+    changed_BL[0, 12] = (changed_BL[0, 12] + 1) % VOCAB_SIZE
+    with torch.no_grad():
+        difference_L = (model.hidden(ids_BL) - model.hidden(changed_BL)).abs().amax(dim=(0, 2))
+    assert (difference_L > 0).all()
+
+
+@pytest.mark.parametrize(("family", "head"), [case for case in HEADS if case[1] in ("masked", "pretraining")])
+def test_features_times_the_embedding_are_the_vocabulary_scores(family, head):
+    model = small_model(family, head)
+    x_SD = model.hidden(random_ids(1, 9))[0]
+    found_SV = linear(model.features(x_SD), model.head_weight_VD, model.head_bias_V)
+    assert torch.equal(found_SV, model.scores(x_SD))
+
+
+@every_head
+def test_learns_eight_texts_by_heart(family, head):
+    """At every token one column of the output learns a sign."""
+    model = new_model(family, small_config(family, head), seed=1).train()
+    ids_BL, signs_BL = random_ids(8, 12), random_ids(8, 12, seed=4) % 2 * 2.0 - 1
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, betas=(0.9, 0.95))
+    for _ in range(150):
+        outputs_BLC = model(ids_BL)
+        found_BL = outputs_BLC.gather(2, (ids_BL % outputs_BLC.shape[-1])[..., None]).squeeze(2)
+        loss = functional.softplus(-signs_BL * found_BL).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.2, "a coin gives 0.69"
+
+
+@every_head
+def test_another_head_keeps_the_encoder_and_names_what_is_new(family, head):
+    model = small_model(family)
+    other, fresh = with_head(model, head, LABELS, seed=7)
+    again, _ = with_head(model, head, LABELS, seed=7)
+    ids_BL = random_ids(2, 9)
+    assert torch.equal(other.hidden(ids_BL), model.hidden(ids_BL))
+    assert torch.equal(other(ids_BL), again(ids_BL))
+    kept = dict(model.named_parameters())
+    for name, parameter in other.named_parameters():
+        assert (name in fresh) != (name in kept and torch.equal(parameter, kept[name])), name
+        assert name not in kept or parameter.data_ptr() != kept[name].data_ptr()
+    assert (other.config.head, other.training) == (head, model.training)
+
+
+@every_encoder
+def test_a_head_is_drawn_anew_only_if_it_changes(family):
+    model, _ = with_head(small_model(family), "token", 3, seed=7)
+    assert with_head(model, "token", 3, seed=8)[1] == []
+    assert with_head(model, "token", 4, seed=8)[1] == ["score.weight", "score.bias"]
+    assert {"score.weight", "score.bias"} <= set(with_head(model, "sequence", 3, seed=8)[1])
+    with pytest.raises(UserError, match="tokens"):
+        with_head(model, "tokens", 3, seed=8)
+
+
+# ---- promises of decoders ----
+
+
+@every_decoder
 def test_shapes_are_those_of_the_contract(family):
     model = small_model(family)
     ids_BL = random_ids(2, 7)
@@ -65,26 +270,7 @@ def test_shapes_are_those_of_the_contract(family):
     assert torch.equal(model.scores(hidden_BLD), model(ids_BL))
 
 
-@every_family
-def test_gradients_reach_every_parameter(family):
-    model = small_model(family).train()
-    ids_BL = random_ids(2, CONTEXT)
-    loss = vocabulary_loss(model.hidden(ids_BL).flatten(0, 1), model.head_weight_VD, random_ids(2 * CONTEXT, seed=4))
-    loss.backward()
-    still = [name for name, parameter in model.named_parameters() if not parameter.grad.abs().sum() > 0]
-    assert not still
-
-
-@every_family
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(family):
-    first, again, other = (new_model(family, small_config(family), seed=seed) for seed in (5, 5, 6))
-    for (name, a), b, c in zip(first.named_parameters(), again.parameters(), other.parameters(), strict=True):
-        assert torch.equal(a, b), name
-        if a.dim() > 1:
-            assert not torch.equal(a, c), name
-
-
-@every_family
+@every_decoder
 def test_no_token_sees_a_later_one(family):
     model = small_model(family)
     ids_BL = random_ids(1, 20)
@@ -96,20 +282,7 @@ def test_no_token_sees_a_later_one(family):
     assert (difference_L[12:] > 0).all()
 
 
-@every_family
-def test_saved_and_loaded_weights_are_equal_bit_for_bit(family, tmp_path):
-    model = small_model(family)
-    save_model(tmp_path / "model", model, None, provenance={"seed": 1}, generation={"top_k": 3}, card="# A card\n")
-    found = load_model(tmp_path / "model")
-    assert (found.family, found.model.config) == (family, model.config)
-    assert found.facts["provenance"] == {"seed": 1}
-    assert found.generation["top_k"] == 3
-    state = found.model.state_dict()
-    assert state.keys() == model.state_dict().keys()
-    assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
-
-
-@every_family
+@every_decoder
 def test_cached_chunked_batched_and_plain_scores_agree(family):
     """Fault I1: random prompts of unequal lengths, prefilled in random chunks, in random company."""
     model = small_model(family)
@@ -147,7 +320,7 @@ def score_in_company(model: Any, rows: list[torch.Tensor], lengths: list[int], r
     return found
 
 
-@every_family
+@every_decoder
 def test_kept_rows_go_on_where_they_were(family):
     model = small_model(family)
     ids_BL = random_ids(3, 10)
@@ -163,8 +336,8 @@ def test_kept_rows_go_on_where_they_were(family):
             assert (found[row] - whole).abs().max() < TOLERANCE
 
 
-@every_family
-def test_a_full_cache_and_a_text_beyond_the_context_are_refused(family):
+@every_decoder
+def test_a_full_cache_is_refused(family):
     model = small_model(family)
     cache = model.new_cache(1, 4)
     with torch.inference_mode():
@@ -174,28 +347,9 @@ def test_a_full_cache_and_a_text_beyond_the_context_are_refused(family):
         assert cache.lengths == [3], "a refused pass must not count"
     with pytest.raises(UserError, match="context of 48"):
         model.new_cache(1, CONTEXT + 1)
-    with pytest.raises(UserError, match="context of 48"):
-        model(random_ids(1, CONTEXT + 1))
 
 
-@every_family
-def test_packed_documents_score_as_each_alone(family):
-    """No padding and no attention across documents, forward and backward."""
-    model = small_model(family)
-    rng = generator("runs", family)
-    for _ in range(20):
-        runs = [*rng.integers(5, 12, size=6).tolist(), 7, 7, 7]
-        runs.append(96 - sum(runs))
-        ids_T = torch.from_numpy(rng.integers(VOCAB_SIZE, size=96))
-        alone = torch.cat([model(piece[None])[0] for piece in ids_T.split(runs)])
-        packed = model(ids_T.view(2, 48), runs=runs).flatten(0, 1)
-        assert (alone - packed).abs().max() < TOLERANCE
-        weight = torch.randn(alone.shape, generator=torch.Generator().manual_seed(0))
-        gradients = [torch.autograd.grad((x * weight).sum(), list(model.parameters())) for x in (alone, packed)]
-        assert all((a - b).abs().max() < TOLERANCE * max(1.0, a.abs().max()) for a, b in zip(*gradients, strict=True))
-
-
-@every_family
+@every_decoder
 def test_learns_eight_examples_by_heart(family):
     model = new_model(family, small_config(family), seed=1).train()
     ids_BL = random_ids(8, 13)
@@ -207,33 +361,3 @@ def test_learns_eight_examples_by_heart(family):
         loss.backward()
         optimizer.step()
     assert loss < 0.5
-
-
-@every_family
-def test_dropout_changes_training_but_not_evaluation(family):
-    config = replace(small_config(family), dropout=0.3)
-    model = new_model(family, config, seed=1)
-    ids_BL = random_ids(2, 9)
-    assert not torch.equal(model.train()(ids_BL), model(ids_BL))
-    assert torch.equal(model.eval()(ids_BL), model(ids_BL))
-
-
-@every_family
-def test_every_preset_names_its_published_tensors(family):
-    entry = FAMILIES[family]
-    for name, preset in entry.presets.items():
-        with torch.device("meta"):
-            model = entry.model(replace(preset, layers=1))
-        ours = {parameter for parameter, _ in model.named_parameters()}
-        assert entry.weights(model.config).keys() == ours, name
-        assert entry.from_hugging_face(entry.to_hugging_face(preset)) == preset, name
-
-
-@every_family
-def test_an_unknown_setting_in_a_config_is_refused_by_name(family, tmp_path):
-    save_model(tmp_path / "model", small_model(family), None, provenance={}, generation=None, card="")
-    (tmp_path / "model" / "manifest.json").unlink()
-    config = read_json(tmp_path / "model" / "config.json")
-    write_json(tmp_path / "model" / "config.json", {**config, "swirl_factor": 2})
-    with pytest.raises(FolderError, match="swirl_factor"):
-        load_model(tmp_path / "model")

@@ -35,6 +35,8 @@ SHAPES: dict[str, dict[str, Any]] = {
         "ffn_width": 12,
         "qk_norm": True,
     },
+    "bert": {"width": 8, "layers": 1, "heads": 2, "ffn_width": 12},
+    "modernbert": {"width": 8, "layers": 2, "heads": 2, "ffn_width": 12},
 }
 MUTATIONS = 2000
 SOURCE = Path(__file__).parents[2] / "src"
@@ -220,6 +222,47 @@ MOON = {
         {"rope_scaling": "linear"},
         {"tie_word_embeddings": "yes"},
     ],
+    "bert": [
+        {"hidden_size": 10**9},
+        {"hidden_size": 9},
+        {"num_hidden_layers": -1},
+        {"num_attention_heads": 0},
+        {"intermediate_size": 2**40},
+        {"max_position_embeddings": 2**40},
+        {"type_vocab_size": 0},
+        {"type_vocab_size": 2**40},
+        {"type_vocab_size": None, "vocab_size": None},
+        {"hidden_dropout_prob": math.nan},
+        {"attention_probs_dropout_prob": 1.5},
+        {"classifier_dropout": -1},
+        {"layer_norm_eps": math.inf},
+        {"architectures": ["BertForSequenceClassification"], "num_labels": -1},
+        {"architectures": ["BertForSequenceClassification"], "num_labels": 2**40},
+        {"architectures": ["BertForSequenceClassification"], "id2label": {}},
+        {"architectures": ["BertForSequenceClassification"], "id2label": [1]},
+        {"architectures": ["Nobody"]},
+        {"architectures": 7},
+    ],
+    "modernbert": [
+        {"hidden_size": 10**9},
+        {"hidden_size": 6},
+        {"num_hidden_layers": -1},
+        {"num_attention_heads": 0},
+        {"intermediate_size": 2**40},
+        {"max_position_embeddings": 2**40},
+        {"local_attention": 0},
+        {"local_attention": 2**40},
+        {"local_attention": "128"},
+        {"global_attn_every_n_layers": 0},
+        {"global_attn_every_n_layers": 2**40},
+        {"global_rope_theta": -1.0},
+        {"local_rope_theta": "10000"},
+        {"rope_parameters": 7},
+        {"rope_parameters": {"full_attention": 7}},
+        {"layer_types": ["sliding_attention", "full_attention"]},
+        {"mlp_dropout": 1.5},
+        {"norm_eps": math.nan},
+    ],
 }
 
 
@@ -236,7 +279,7 @@ def test_any_value_of_any_setting_loads_or_is_an_error_of_ours(tmp_path, family)
     folder = write_plain_folder(tmp_path / "model", family)
     whole = read_json(folder / "config.json")
     refused = 0
-    for key in [*whole, "rope_parameters", "layer_types", "sliding_window", "resid_pdrop"]:
+    for key in [*whole, "rope_parameters", "layer_types", "sliding_window", "resid_pdrop", "id2label"]:
         for value in (None, True, -1, 0, 7, 2**70, 1e308, "7", [], [7], {}, {"a": {"b": []}}, {"rope_type": ["x"]}):
             write_json(folder / "config.json", {**whole, key: value})
             try:
