@@ -68,6 +68,13 @@ class TableSettings(FileSettings):
     quoting: bool | None = None
     """Whether quotes hold cells together; unset: in .csv only."""
 
+    @field_validator("columns")
+    @classmethod
+    def _unique(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError("names a column twice")
+        return names
+
     @field_validator("delimiter")
     @classmethod
     def _fitting(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
