@@ -3,7 +3,9 @@
 What is cut is counted in the ledger under ("encode", CUT), with its characters and its place.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 from lexloom.base.ledger import Ledger
@@ -25,6 +27,15 @@ OVERLAP_SHARE = 0.25
 Texts = Sequence[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A text of which the model reads only the first tokens."""
+
+    text: str
+    tokens: int
+    where: str
+
+
 class LongTexts(Settings):
     """What becomes of texts longer than the limit."""
 
@@ -43,14 +54,14 @@ def text_pieces(examples: Sequence[Labelled], setting: Setting, ledger: Ledger) 
 
 def cut_pieces(texts: Sequence[Texts], places: Sequence[str], setting: Setting, ledger: Ledger) -> list[Piece]:
     """One piece for each text or pair, judged at its first token; of a pair the longer text is cut first."""
-    tokens = iter(setting.tokenizer.encode_batch([text for parts in texts for text in parts]))
-    pieces = []
+    ids_of = encoded_once(chain.from_iterable(texts), setting)
+    pieces, lost = [], list[Cut]()
     for parts, place in zip(texts, places, strict=True):
-        ids = [next(tokens) for _ in parts]
         frame = setting.tokenizer.frame(len(parts))
-        kept = longest_first([len(part) for part in ids], room_in(frame, setting))
-        count_cut(parts, ids, kept, place, setting, ledger)
-        pieces.append(framed(frame, [part[:length] for part, length in zip(ids, kept, strict=True)]))
+        kept = longest_first([len(ids_of[part]) for part in parts], room_in(frame, setting))
+        lost += cuts(parts, kept, ids_of, place)
+        pieces.append(framed(frame, [ids_of[part][:length] for part, length in zip(parts, kept, strict=True)]))
+    count_cuts(lost, setting, ledger)
     return pieces
 
 
@@ -61,20 +72,27 @@ def windowed_pieces(
 
     A first text that takes more than half of the room is cut.
     """
-    tokens = iter(setting.tokenizer.encode_batch([text for parts in texts for text in parts]))
-    examples = []
+    ids_of = encoded_once(chain.from_iterable(texts), setting)
+    examples, lost = [], list[Cut]()
     for parts, place in zip(texts, places, strict=True):
-        *before, body = [next(tokens) for _ in parts]
+        *before, body = parts
         frame = setting.tokenizer.frame(len(parts))
         room = room_in(frame, setting)
-        kept = [min(len(part), room // 2) for part in before]
-        count_cut(parts[:-1], before, kept, place, setting, ledger)
-        before = [part[:length] for part, length in zip(before, kept, strict=True)]
-        stretches = windows(len(body), room - sum(kept))
+        kept = [min(len(ids_of[part]), room // 2) for part in before]
+        lost += cuts(before, kept, ids_of, place)
+        first = [ids_of[part][:length] for part, length in zip(before, kept, strict=True)]
+        stretches = windows(len(ids_of[body]), room - sum(kept))
         if len(stretches) > 1:
             ledger.count(STAGE, WINDOWED, where=place)
-        examples.append(tuple(framed(frame, [*before, body[start:stop]]) for start, stop in stretches))
+        examples.append(tuple(framed(frame, [*first, ids_of[body][start:stop]]) for start, stop in stretches))
+    count_cuts(lost, setting, ledger)
     return examples
+
+
+def encoded_once(texts: Iterable[str], setting: Setting) -> dict[str, list[int]]:
+    """The ids of every text, however often it occurs: passages and candidates do so many times."""
+    different = list(dict.fromkeys(texts))
+    return dict(zip(different, setting.tokenizer.encode_batch(different), strict=True))
 
 
 def framed(frame: Frame, texts: Sequence[list[int]]) -> Piece:
@@ -114,13 +132,18 @@ def windows(length: int, room: int, overlap: int | None = None) -> list[tuple[in
     return stretches
 
 
-def count_cut(
-    texts: Texts, ids: Sequence[list[int]], kept: Sequence[int], place: str, setting: Setting, ledger: Ledger
-) -> None:
-    """Tell the ledger how many characters of an example's texts the model doesn't see."""
-    lost = [(text, length) for text, part, length in zip(texts, ids, kept, strict=True) if length < len(part)]
-    if not lost:
-        return
-    encoded = setting.tokenizer.encode_with_offsets([text for text, _ in lost])
-    characters = sum(len(text) - offsets[length][0] for (text, length), (_, offsets) in zip(lost, encoded, strict=True))
-    ledger.count(STAGE, CUT, characters=characters, where=place)
+def cuts(parts: Texts, kept: Sequence[int], ids_of: Mapping[str, list[int]], place: str) -> list[Cut]:
+    """Those of an example's texts of which fewer tokens are kept than there are."""
+    return [Cut(part, length, place) for part, length in zip(parts, kept, strict=True) if length < len(ids_of[part])]
+
+
+def count_cuts(lost: Sequence[Cut], setting: Setting, ledger: Ledger) -> None:
+    """Tell the ledger how many characters of which texts the model doesn't see."""
+    different = list(dict.fromkeys(cut.text for cut in lost))
+    offsets_of = {
+        text: offsets
+        for text, (_, offsets) in zip(different, setting.tokenizer.encode_with_offsets(different), strict=True)
+    }
+    for cut in lost:
+        seen, _ = offsets_of[cut.text][cut.tokens]
+        ledger.count(STAGE, CUT, characters=len(cut.text) - seen, where=cut.where)

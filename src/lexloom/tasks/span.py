@@ -24,8 +24,9 @@ from lexloom.metrics import Metric, answer_f1, exact_match
 from lexloom.objectives.contract import Batch, Loss
 from lexloom.tasks.batches import batch_of, by_piece, scores_at_spots
 from lexloom.tasks.contract import Encoded, Floats, Piece, Prediction, Setting, Task, Weighing
-from lexloom.tasks.encoding import FIRST, STAGE, WINDOWED, count_cut, room_in, windows
+from lexloom.tasks.encoding import FIRST, STAGE, WINDOWED, Cut, count_cuts, cuts, encoded_once, room_in, windows
 from lexloom.tasks.losses import places
+from lexloom.text.frames import Frame
 
 Offsets = Sequence[tuple[int, int]]
 
@@ -64,23 +65,20 @@ def settle(examples: Sequence[Question], settings: SpanSettings) -> SpanSettings
 
 def encode(examples: Sequence[Question], setting: Setting, ledger: Ledger) -> list[Encoded]:
     """The windows of each passage behind its question; notes are the passage tokens' characters."""
-    questions = setting.tokenizer.encode_batch([example.question for example in examples])
-    passages = setting.tokenizer.encode_with_offsets([example.passage for example in examples])
+    question_ids = encoded_once((example.question for example in examples), setting)
+    passages = list(dict.fromkeys(example.passage for example in examples))
+    passage_tokens = dict(zip(passages, setting.tokenizer.encode_with_offsets(passages), strict=True))
     frame = setting.tokenizer.frame(2)
-    room, settings = room_in(frame, setting), setting.settings
-    result = []
-    for example, question, (ids, offsets) in zip(examples, questions, passages, strict=True):
-        kept = min(len(question), settings.max_question_tokens, room // 2)
-        count_cut([example.question], [question], [kept], example.where, setting, ledger)
-        pieces = []
-        stretches = windows(len(ids), room - kept, settings.overlap)
-        if len(stretches) > 1:
+    result, lost = [], list[Cut]()
+    for example in examples:
+        question = question_ids[example.question]
+        kept = min(len(question), setting.settings.max_question_tokens, room_in(frame, setting) // 2)
+        lost += cuts([example.question], [kept], question_ids, example.where)
+        pieces = _windows(question[:kept], *passage_tokens[example.passage], frame, setting)
+        if len(pieces) > 1:
             ledger.count(STAGE, WINDOWED, where=example.where)
-        for start, stop in stretches:
-            inner, types, (_, before) = frame.fill([question[:kept], ids[start:stop]])
-            spots = [FIRST, *range(before, before + stop - start)]
-            pieces.append(Piece(inner, types, spots, notes=offsets[start:stop]))
-        result.append(Encoded(tuple(pieces), _target(example, pieces)))
+        result.append(Encoded(pieces, _target(example, pieces)))
+    count_cuts(lost, setting, ledger)
     return result
 
 
@@ -169,6 +167,18 @@ def plain(prediction: Prediction) -> str:
 def reference(example: Question, setting: Setting) -> list[str] | None:
     """All answers that count as right; none where there is no answer."""
     return None if example.answers is None else [answer.text for answer in example.answers]
+
+
+def _windows(
+    question: list[int], ids: list[int], offsets: Offsets, frame: Frame, setting: Setting
+) -> tuple[Piece, ...]:
+    room = room_in(frame, setting) - len(question)
+    pieces = []
+    for start, stop in windows(len(ids), room, setting.settings.overlap):
+        inner, types, (_, before) = frame.fill([question, ids[start:stop]])
+        spots = [FIRST, *range(before, before + stop - start)]
+        pieces.append(Piece(inner, types, spots, notes=offsets[start:stop]))
+    return tuple(pieces)
 
 
 def _target(example: Question, pieces: Sequence[Piece]) -> list[tuple[int, int]] | None:
