@@ -19,10 +19,11 @@ ATTRIBUTE = {GRADIENTS: integrated_gradients, OCCLUSION: occlusion}
 
 @dataclass(frozen=True)
 class Explained:
-    """One target, and what each of the explanation's words adds to it."""
+    """One target, and what each of these words adds to it."""
 
     name: str
     measure: str
+    words: tuple[Word, ...]
     attribution: Attribution
 
 
@@ -34,6 +35,7 @@ class Explanation:
     """All that it read."""
     prediction: Prediction
     words: tuple[Word, ...]
+    """All words that it read."""
     blank: str
     """The token that stood for masked words."""
     explained: tuple[Explained, ...]
@@ -62,11 +64,12 @@ def explain(
     words = words_of(pieces, how.reads(answered), [tokens for _, tokens in texts], tokenizer)
     blank = blank_id(tokenizer)
     wanted = [ATTRIBUTE[method] for method in methods if method in ATTRIBUTE]
-    explained = [
-        Explained(target.name, target.measure, attribute(model, pieces, words, target, blank=blank))
-        for target in (how.targets(answered, setting, label) if wanted else [])
-        for attribute in wanted
-    ]
+    explained = []
+    for target in how.targets(answered, setting, label) if wanted else []:
+        some = tuple(word for word in words if target.texts is None or word.text in target.texts)
+        for attribute in wanted:
+            found = attribute(model, pieces, some, target, blank=blank)
+            explained.append(Explained(target.name, target.measure, some, found))
     maps = [attention_maps(model, piece, tokenizer) for piece in pieces] if ATTENTION in methods else []
     return Explanation(
         texts=tuple(text for text, _ in texts),

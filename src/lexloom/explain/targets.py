@@ -39,6 +39,8 @@ class Target:
     """The pieces of the example that decide it."""
     value: Callable[[Any, Sequence[Tensor]], Tensor]
     """(model, for each of these pieces the states of K copies (K, L, D)) → (K)."""
+    texts: tuple[int, ...] | None = None
+    """The texts whose words are to account for it, the others staying as they are; None for all."""
 
 
 @dataclass(frozen=True)
@@ -187,14 +189,17 @@ def _place_target(name: str, piece: int, spots: Sequence[int], place: int, side:
 
 
 def similarity_targets(answered: Answered, setting: Setting, wanted: str | None) -> list[Target]:
-    """The cosine of the two texts' averaged states."""
+    """The cosine of the two texts' averaged states, as each text's words decide it beside the whole other text.
+
+    Both are never masked at once: two texts of which nothing is left are alike.
+    """
     _no_label(wanted)
 
     def value(model: Any, states: Sequence[Tensor]) -> Tensor:
         one_KD, two_KD = (x_KLD.mean(dim=1) for x_KLD in states)
         return functional.cosine_similarity(one_KD, two_KD, dim=-1)
 
-    return [Target(COSINE, COSINE, (0, 1), value)]
+    return [Target(name, COSINE, (0, 1), value, (text,)) for text, name in enumerate(("first text", "second text"))]
 
 
 def choice_targets(answered: Answered, setting: Setting, wanted: str | None) -> list[Target]:

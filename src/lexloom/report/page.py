@@ -4,19 +4,17 @@ Whatever comes from data, models or recipes enters through Jinja's autoescape; o
 """
 
 import math
-from functools import cache
-from importlib.resources import files as resources
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from lexloom.base import files
 from lexloom.base.console import duration, size
 from lexloom.report import plots
+from lexloom.report.html import Twin, style, template
 from lexloom.report.numbers import count, figures
 from lexloom.report.read import Row, Run, last, number, read_run
 from lexloom.report.sections import environment_rows, evaluation_table, plan_rows, tokenizer_table
@@ -27,8 +25,6 @@ SKIPPED_SHOWN = 10
 EXAMPLES_SHOWN = 2
 SAMPLE_CHARACTERS = 1200
 READ = ("read", "documents")
-
-Twin = tuple[str, str]
 
 
 def write_report(folder: Path) -> Path:
@@ -41,8 +37,8 @@ def write_report(folder: Path) -> Path:
 def render_report(run: Run) -> str:
     """The page as text; a section without anything to show is left out."""
     return str(
-        _template().render(
-            css=Markup(_resource("page.css")),
+        template("page.html.jinja").render(
+            css=style("page.css"),
             title=_title(run),
             lede=_lede(run),
             stats=_stats(run),
@@ -80,16 +76,6 @@ def _ledger_row(row: Row, whole: int) -> Row:
         "characters": count(row["characters"]) if row["characters"] else "",
         "examples": ", ".join(example.rsplit("/", 1)[-1] for example in row["examples"][:EXAMPLES_SHOWN]),
     }
-
-
-@cache
-def _template() -> Any:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(_resource("page.html.jinja"))
-
-
-def _resource(name: str) -> str:
-    return resources("lexloom.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _title(run: Run) -> Twin:

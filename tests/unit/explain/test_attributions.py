@@ -84,7 +84,8 @@ def test_occlusion_is_the_fall_of_the_output_when_the_word_is_masked():
         ids = list(piece.ids)
         for _, place in word.tokens:
             ids[place] = setting.tokenizer.names["mask"]
-        scores = [model.scores(model.hidden(torch.tensor([row]))[0, FIRST]) for row in (piece.ids, ids)]
+        with torch.no_grad():
+            scores = [model.scores(model.hidden(torch.tensor([row]))[0, FIRST]) for row in (piece.ids, ids)]
         column = setting.labels.index("good")
         assert value == pytest.approx(float(log_odds(scores[0], column) - log_odds(scores[1], column)), abs=1e-5)
 
