@@ -127,6 +127,33 @@ def pretrain(
 
 
 @app.command()
+def finetune(
+    recipe: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RECIPE] [KEY=VALUE]...", help="A recipe, a TOML file, and settings that win over it."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The run folder to make or to go on with.")] = Path("run"),
+    allow_change: Annotated[
+        list[str] | None, typer.Option(help="A setting that may differ from those the run began with.")
+    ] = None,
+    step: Annotated[int | None, typer.Option(help="Go on from this checkpoint and discard later ones.")] = None,
+    json: Json = False,
+) -> None:
+    """Teach a pre-trained model a task from labelled examples; interrupted runs go on where they stopped, exactly.
+
+    Example: lexloom finetune task.name=classify model.folder=minilm data.train=train.csv --out run train.epochs=3
+    """
+    from lexloom.base.recipe import load_recipe
+    from lexloom.stages import finetune as stage
+    from lexloom.stages.finetune_recipe import FinetuneRecipe
+
+    words = recipe or []
+    file = Path(words[0]) if words and "=" not in words[0] else None
+    recipe_read = load_recipe(FinetuneRecipe, file, words[0 if file is None else 1 :])
+    _show(stage.finetune(recipe_read, out, allow_change=allow_change or (), step=step), stage.describe, json=json)
+
+
+@app.command()
 def evaluate(
     folders: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="Model folders.")],
     data: Annotated[list[str], typer.Option(help="A prepared folder, or text files, folders and patterns.")],

@@ -1,0 +1,81 @@
+"""The recipe for fine-tuning: a task, labelled data, a model to begin with, and how to train."""
+
+from typing import Any
+
+from pydantic import ConfigDict, Field, field_validator
+
+from lexloom.base.errors import RecipeError
+from lexloom.base.recipe import Settings, check, choose
+from lexloom.tasks import TASKS, Task
+from lexloom.train.finetuning import FinetuneSettings
+
+
+class TaskSection(Settings):
+    """What is to be learned; every other key of the section is one of the task's own settings."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
+
+    name: str = "classify"
+    """classify, regress, tag, relation, span, similarity or choice."""
+
+    def resolved(self) -> tuple[Task, Settings]:
+        """The task and its settings, or RecipeError naming the key."""
+        task: Task = choose(TASKS, self.name, field="task.name")
+        return task, check(task.settings, dict(self.model_extra or {}), where="task")
+
+
+class DataSection(Settings):
+    """Where the labelled examples are."""
+
+    train: tuple[str, ...] = ()
+    """Files, folders or patterns to train on."""
+    validation: tuple[str, ...] = ()
+    """To measure on while training; unset: a share of the training data, chosen by its content."""
+    test: tuple[str, ...] = ()
+    """To measure on at the end, and for nothing else."""
+    validation_share: float = Field(default=0.1, ge=0, lt=1)
+    """The share of the training data that is held out where no validation data is named; 0: none."""
+    folds: int | None = Field(default=None, ge=2)
+    """Cross-validation: every example is foretold once by a model that hasn't seen it; then all are trained on."""
+
+    @field_validator("train", "validation", "test", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+
+class ModelSection(Settings):
+    """What to begin with."""
+
+    folder: str
+    """A model folder: a published encoder, one that `pretrain` made, or an earlier run's `model`."""
+    from_nothing: bool = False
+    """Take the folder's shape and tokenizer, and draw new weights: what pre-training is worth."""
+    dropout: float | None = Field(default=None, ge=0, lt=1)
+    """Share of outputs dropped in training; unset: as the folder says."""
+    attention_dropout: float | None = Field(default=None, ge=0, lt=1)
+    """Share of attention weights dropped in training; unset: as the folder says."""
+
+
+class FinetuneRecipe(Settings):
+    """From labelled examples and a pre-trained model to one that does a task."""
+
+    task: TaskSection = Field(default_factory=TaskSection)
+    """What is to be learned."""
+    data: DataSection = Field(default_factory=DataSection)
+    """Labelled examples."""
+    model: ModelSection
+    """What to begin with."""
+    train: FinetuneSettings = Field(default_factory=FinetuneSettings)
+    """How long, how fast, and what suits small data."""
+
+
+def check_recipe(recipe: FinetuneRecipe) -> None:
+    """Raise RecipeError for what can be known to fail before anything is read."""
+    recipe.task.resolved()
+    if not recipe.data.train:
+        raise RecipeError("names no training data", where="data.train", fix="Set data.train=FILE.")
+    if recipe.data.folds is not None and recipe.train.seeds > 1:
+        raise RecipeError("folds and seeds don't go together", where="data.folds", fix="Set train.seeds to 1.")
+    if recipe.data.folds is not None and recipe.data.validation:
+        raise RecipeError("the folds are the validation data", where="data.validation", fix="Leave it out.")

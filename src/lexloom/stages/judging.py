@@ -1,0 +1,96 @@
+"""A model's predictions for a split, judged by its task's metrics."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from lexloom.base.ledger import Ledger
+from lexloom.evaluate.figures import figures
+from lexloom.labelled.split import group_of
+from lexloom.tasks import Prediction, Setting, Task
+from lexloom.tasks.predict import predict
+from lexloom.train.parallel import replica_pool
+
+Row = dict[str, Any]
+
+
+def predictions_of(
+    model: Any, task: Task, examples: Sequence[Any], setting: Setting, *, replicas: int
+) -> list[Prediction]:
+    """One prediction per example, in their order, computed by so many threads."""
+    pool = replica_pool(replicas, torch.get_num_threads())
+    if pool is None:
+        return predict(model, task, examples, setting, ledger=Ledger())
+    with pool:
+        parts = pool.map(
+            lambda part: predict(model, task, examples[part::replicas], setting, ledger=Ledger()), range(replicas)
+        )
+        found: list[Prediction] = [{}] * len(examples)
+        for part, predictions in enumerate(parts):
+            found[part::replicas] = predictions
+    return found
+
+
+def values_of(
+    task: Task, examples: Sequence[Any], predictions: Sequence[Prediction], setting: Setting
+) -> dict[str, float]:
+    """Every metric of the task, the main one first; empty if no example has a label."""
+    _, plain, references = _labelled(task, examples, predictions, setting)
+    if not references:
+        return {}
+    return {metric.name: metric.value(metric.rows(plain, references)) for metric in task.judge(setting)}
+
+
+def judged(task: Task, examples: Sequence[Any], predictions: Sequence[Prediction], setting: Setting) -> Row:
+    """The figures with their intervals, for results.json: {examples, unlabelled, main, figures: {metric: …}}."""
+    labelled, plain, references = _labelled(task, examples, predictions, setting)
+    metrics = task.judge(setting)
+    found = {} if not references else figures(metrics, plain, references, groups=[group_of(e) for e in labelled])
+    return {
+        "examples": len(labelled),
+        "unlabelled": len(examples) - len(labelled),
+        "main": metrics[0].name,
+        "figures": {
+            metric.name: {
+                "value": found[metric.name].value,
+                "low": found[metric.name].low,
+                "high": found[metric.name].high,
+                "percent": metric.percent,
+            }
+            for metric in metrics
+            if metric.name in found
+        },
+    }
+
+
+def describe_figures(split: str, row: Row) -> str:
+    """The figures for people: `test: accuracy 91.2 (89.8 to 92.5), …`."""
+    parts = [f"{name} {shown(figure)}" for name, figure in row["figures"].items()]
+    return f"{split}: {', '.join(parts) if parts else 'no labels'} on {row['examples']:,} examples"
+
+
+def shown(figure: Row) -> str:
+    """A figure as the field states it, with its interval."""
+    times, digits = (100, 2) if figure["percent"] else (1, 4)
+    value = f"{times * figure['value']:.{digits}f}"
+    if figure["low"] is None:
+        return value
+    return f"{value} ({times * figure['low']:.{digits}f} to {times * figure['high']:.{digits}f})"
+
+
+def lines_of(task: Task, examples: Sequence[Any], predictions: Sequence[Prediction], setting: Setting) -> list[Row]:
+    """The lines of predictions.jsonl: where the example is, what is right and what was foretold."""
+    return [
+        {"where": example.where, "reference": task.reference(example, setting), "prediction": prediction}
+        for example, prediction in zip(examples, predictions, strict=True)
+    ]
+
+
+def _labelled(
+    task: Task, examples: Sequence[Any], predictions: Sequence[Prediction], setting: Setting
+) -> tuple[list[Any], list[Any], list[Any]]:
+    references = [task.reference(example, setting) for example in examples]
+    known = [number for number, reference in enumerate(references) if reference is not None]
+    plain = [task.plain(predictions[number]) for number in known]
+    return [examples[number] for number in known], plain, [references[number] for number in known]

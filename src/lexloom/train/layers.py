@@ -1,0 +1,72 @@
+"""What trains and how fast, layer by layer.
+
+Every model's parameters stand in the order in which data passes them: what embeds, `blocks.0`, `blocks.1`, …, and what
+makes use of the last block's states.
+"""
+
+import re
+
+from torch import nn
+
+from lexloom.base.errors import RecipeError
+from lexloom.nn.linear import Linear
+from lexloom.nn.lora import add_low_rank
+from lexloom.train.finetuning import FinetuneSettings, LoraSettings
+from lexloom.train.optim import Rates
+
+BLOCK = re.compile(r"blocks\.(\d+)\.(.*)")
+
+
+def depths_of(model: nn.Module) -> dict[str, int]:
+    """Parameter → its layer: 0 for what embeds, i + 1 for block i, one more than the last block's for what follows."""
+    depths: dict[str, int] = {}
+    depth, layers = 0, 0
+    for name, _ in model.named_parameters():
+        match = BLOCK.match(name)
+        if match:
+            depth = layers = int(match[1]) + 1
+        elif layers:
+            depth = layers + 1
+        depths[name] = depth
+    return depths
+
+
+def layer_rates(model: nn.Module, decay: float) -> Rates:
+    """The share of the learning rate that each layer has: `decay` to the power of how far it is below the top."""
+    depths = depths_of(model)
+    top = max(depths.values())
+    return {name: decay ** (top - depth) for name, depth in depths.items()}
+
+
+def choose_trained(model: nn.Module, settings: FinetuneSettings) -> None:
+    """Leave those parameters to train that the settings name, in place.
+
+    Raises RecipeError if more blocks are to be frozen than there are.
+    """
+    depths = depths_of(model)
+    top = max(depths.values())
+    if settings.lora is not None:
+        add_low_rank(
+            model,
+            _linears(model, settings.lora),
+            rank=settings.lora.rank,
+            alpha=settings.lora.alpha,
+            seed=settings.seed,
+        )
+        for name, parameter in model.named_parameters():
+            if depths.get(name) == top:
+                parameter.requires_grad_(True)
+    elif settings.freeze_layers is not None:
+        _check_blocks(settings.freeze_layers, top - 1)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(depths[name] > settings.freeze_layers)
+
+
+def _linears(model: nn.Module, settings: LoraSettings) -> list[str]:
+    found = [(name, BLOCK.match(name)) for name, module in model.named_modules() if isinstance(module, Linear)]
+    return [name for name, match in found if match and (settings.layers == "all" or match[2].startswith("attention."))]
+
+
+def _check_blocks(frozen: int, blocks: int) -> None:
+    if frozen > blocks:
+        raise RecipeError(f"the model has {blocks} blocks, {frozen} can't be frozen", where="train.freeze_layers")
