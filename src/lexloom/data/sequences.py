@@ -1,7 +1,7 @@
 """What an encoder reads of a window: the pieces of documents in it, between special tokens.
 
-A single sequence is `[CLS] tokens [SEP]`, a pair `[CLS] A [SEP] B [SEP]`, or what else the tokenizer's own post-processor
-makes of one text and of two. Windows that keep documents apart (`boundaries`) give a sequence for each piece of a
+A single sequence is `[CLS] tokens [SEP]`, a pair `[CLS] A [SEP] B [SEP]`, or what else the tokenizer puts around one
+text and two (text/frames.py). Windows that keep documents apart (`boundaries`) give a sequence for each piece of a
 document in them; other windows are one sequence, in which a document ends as it does in the shards, with its separator.
 Source: Devlin et al. 2018, arXiv:1810.04805, section 3 and appendix A.2.
 Axes: T tokens.

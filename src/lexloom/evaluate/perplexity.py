@@ -79,8 +79,8 @@ def evaluate(scores: DocumentScores, *, seed: int = 0) -> Evaluation:
         words=int(scores.words.sum()),
         utf8_bytes=int(scores.utf8_bytes.sum()),
         nats_per_token=per_token,
-        perplexity_per_token=_exponential(per_token),
-        perplexity_per_word=None if per_word is None else _exponential(per_word),
+        perplexity_per_token=exponential(per_token),
+        perplexity_per_word=None if per_word is None else exponential(per_word),
         bits_per_byte=per_byte,
         resampled=units.name,
     )
@@ -125,7 +125,7 @@ def units_of(scores: DocumentScores) -> Units:
     )
 
 
-def _exponential(estimate: Estimate) -> Estimate:
+def exponential(estimate: Estimate) -> Estimate:
     """Exact for the interval too: the exponential keeps order, so quantiles stay quantiles."""
     value, low, high = (
         None if x is None else math.exp(min(x, MAX_EXPONENT)) for x in (estimate.value, estimate.low, estimate.high)

@@ -1,4 +1,4 @@
-"""The masked objectives: find the hidden tokens of a sequence; with `masked+next`, as in BERT, judge besides whether its
+"""The masked objectives: find the hidden tokens of a sequence; with `masked+next`, as in BERT, also judge whether its
 second text follows the first.
 
 Vocabulary scores are computed at hidden places only. A batch is one row of tokens, cut into runs: each run is a

@@ -15,22 +15,35 @@ from lexloom.report.numbers import count, figures
 from lexloom.report.read import MODEL, Row, Run, last
 from lexloom.report.sections import evaluation_table, provenance_rows, tokenizer_table
 
-TASK = "text-generation"
+WRITES, FILLS = "text-generation", "fill-mask"
+TAGS = {WRITES: "causal-lm", FILLS: "masked-lm"}
+"""What model hubs call models by what they are for."""
+UNITS = {"masked": "masked token", "masked+next": "masked token, judgements of pairs included"}
+"""What a loss in nats is per, where it isn't the token."""
 MOST_LEDGER_ROWS = 30
 
 
 def model_card(
-    run: Run, *, family: str, parameters: int, languages: Sequence[str] = (), license_name: str | None = None
+    run: Run,
+    *,
+    family: str,
+    parameters: int,
+    mask: str | None = None,
+    languages: Sequence[str] = (),
+    license_name: str | None = None,
 ) -> str:
     """The card of the model that a run has made (its `model/` folder need not be there yet).
 
-    `languages` are ISO 639 codes, `license_name` an SPDX identifier in lower case; both are stated only if given.
+    `mask` is the token that an encoder fills, None for a model that writes. `languages` are ISO 639 codes,
+    `license_name` an SPDX identifier in lower case; both are stated only if given.
     """
     environment = Environment(autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["cell"] = cell
     template = environment.from_string(resources("lexloom.report").joinpath("card.md.jinja").read_text("utf-8"))
     return template.render(
-        front_matter=front_matter(languages, license_name),
+        front_matter=front_matter(languages, license_name, WRITES if mask is None else FILLS),
+        mask=mask,
+        unit=UNITS.get(run.recipe.get("objective", ""), "token"),
         family=family,
         parameters=size(parameters, ""),
         exact_parameters=count(parameters),
@@ -46,14 +59,14 @@ def model_card(
     )
 
 
-def front_matter(languages: Sequence[str], license_name: str | None) -> str:
+def front_matter(languages: Sequence[str], license_name: str | None, pipeline: str) -> str:
     """The YAML between the dashes; every value is written as JSON, which YAML contains."""
     values: dict[str, Any] = {
         "language": list(languages),
         "license": license_name,
         "library_name": "lexloom",
-        "pipeline_tag": TASK,
-        "tags": ["lexloom", "causal-lm", TASK],
+        "pipeline_tag": pipeline,
+        "tags": ["lexloom", TAGS[pipeline], pipeline],
     }
     return "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items() if value)
 

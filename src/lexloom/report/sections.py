@@ -15,7 +15,12 @@ MEASURES: dict[str, Twin] = {
     "nats_per_token": ("nats per token", "每词元纳特"),
     "perplexity_per_token": ("perplexity per token", "困惑度（每词元）"),
     "perplexity_per_word": ("perplexity per word", "困惑度（每词）"),
+    "masked_accuracy": ("accuracy at masked tokens", "掩码词元准确率"),
+    "nats_per_masked_token": ("nats per masked token", "每掩码词元纳特"),
+    "perplexity_per_masked_token": ("perplexity per masked token", "困惑度（每掩码词元）"),
+    "next_accuracy": ("accuracy of next-sentence judgements", "下一句判断准确率"),
 }
+UNITS = {"documents": "篇留出文档", "sequences": "个留出序列"}
 QUALITY: dict[str, Twin] = {
     "characters": ("characters", "字符"),
     "tokens": ("tokens", "词元"),
@@ -41,15 +46,16 @@ def evaluation_table(run: Run) -> Row | None:
     ]
     if not rows:
         return None
-    documents = count(run.evaluation.get("documents"))
     resampled = run.evaluation.get("resampled", "documents")
+    held_out = "sequences" if "sequences" in run.evaluation else "documents"
+    number_held_out = count(run.evaluation.get(held_out))
     return {
         "rows": rows,
         "leaked": count(run.results["leaked_documents"]) if run.results.get("leaked_documents") else "",
         "interval": "95 % interval",
         "caption": (
-            f"The final model on {documents} held-out documents; intervals by bootstrap over {resampled}",
-            f"最终模型在 {documents} 篇留出文档上的结果；区间由自助法得到（重抽样单位：{resampled}）",
+            f"The final model on {number_held_out} held-out {held_out}; intervals by bootstrap over {resampled}",
+            f"最终模型在 {number_held_out} {UNITS[held_out]}上的结果；区间由自助法得到（重抽样单位：{resampled}）",
         ),
     }
 

@@ -64,7 +64,7 @@ def describe(results: Results) -> str:
     models = results["models"]
     header = ("model", "bits per byte", "perplexity per token", "per word", "nats per token")
     keys = ("bits_per_byte", "perplexity_per_token", "perplexity_per_word", "nats_per_token")
-    rows = [header, *((model["folder"], *(_shown(model[key]) for key in keys)) for model in models)]
+    rows = [header, *((model["folder"], *(shown(model[key]) for key in keys)) for model in models)]
     sizes = [f"{model['folder']}: {model['documents']:,} documents, {model['tokens']:,} tokens" for model in models]
     notes = [
         f"{models[0]['words']:,} words and {models[0]['utf8_bytes']:,} bytes; 95 % intervals by bootstrap over "
@@ -147,7 +147,8 @@ def _compare(first: str, first_scores: DocumentScores, second: str, second_score
     }
 
 
-def _shown(estimate: dict[str, float | None] | None) -> str:
+def shown(estimate: dict[str, float | None] | None) -> str:
+    """A number with its interval."""
     if estimate is None:
         return "–"
     low, high = estimate["low"], estimate["high"]

@@ -18,6 +18,8 @@ from lexloom.report.read import read_run
 from lexloom.stages.building import Parts, check_prepared, gather
 from lexloom.stages.evaluate import describe as describe_evaluation
 from lexloom.stages.evaluate import evaluate_models
+from lexloom.stages.evaluate_masked import describe as describe_masked
+from lexloom.stages.evaluate_masked import evaluate_masked
 from lexloom.stages.opening import MODEL, Outcome, conduct, take_best_weights
 from lexloom.stages.prepare import LEDGER
 from lexloom.stages.recipe import Recipe
@@ -76,7 +78,10 @@ def _work(parts: Parts, prepared: Path, sampler: Sampler) -> Work:
 def _measured(model: Any, parts: Parts, validation: Windows) -> Measured:
     settings = parts.recipe.train
     loss = mean_loss(model, parts.objective, validation, settings, most=settings.evaluate_windows)
-    return Measured({"loss": loss, "bits_per_byte": loss / math.log(2) * parts.tokens_per_byte}, score=-loss)
+    fields = {"loss": loss}
+    if parts.tokens_per_byte is not None:
+        fields["bits_per_byte"] = loss / math.log(2) * parts.tokens_per_byte
+    return Measured(fields, score=-loss)
 
 
 def _samples(model: Any, parts: Parts, sampler: Sampler) -> Iterator[Fields]:
@@ -90,11 +95,21 @@ def _finish(session: Session, parts: Parts, prepared: Path) -> None:
     provenance = {**_provenance(session, parts), "weights_of_step": take_best_weights(session)}
     model.eval()
     use_engine("torch")  # the golden outputs in the folder are those of whoever loads it
-    if parts.validation is not None:
-        contents = ModelFolder(model, parts.tokenizer, family, facts={}, generation={})
-        say(describe_evaluation(evaluate_models([(str(run / MODEL), contents)], [str(prepared)], out=run)))
-    card = model_card(read_run(run), family=family, parameters=session.plan.parameters)
+    say(_evaluated(model, parts, prepared, run))
+    mask = None if parts.objective.head is None else parts.tokenizer.token(parts.tokenizer.names["mask"])
+    card = model_card(read_run(run), family=family, parameters=session.plan.parameters, mask=mask)
     save_model(run / MODEL, model, parts.tokenizer, provenance=provenance, generation=None, card=card, replace=True)
+
+
+def _evaluated(model: Any, parts: Parts, prepared: Path, run: Path) -> str:
+    """Measure the finished model on the validation part, for results.json; returns what to tell people."""
+    name = str(run / MODEL)
+    if parts.validation is None:
+        return "There is no validation part to measure the model on"
+    if parts.objective.head is not None:
+        return describe_masked(evaluate_masked(model, parts, parts.validation, prepared, name=name, out=run))
+    contents = ModelFolder(model, parts.tokenizer, parts.recipe.model.family, facts={}, generation={})
+    return describe_evaluation(evaluate_models([(name, contents)], [str(prepared)], out=run))
 
 
 def _provenance(session: Session, parts: Parts) -> dict[str, Any]:

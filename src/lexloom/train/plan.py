@@ -111,7 +111,8 @@ def _added_up(
     memory_bytes = peak_rss_bytes()
     tokens = round(course.total_units * course.mean_tokens)
     tokens_per_s = course.mean_tokens * settings.batch_units / step_s
-    flops, peak = flops_per_token(model, course.mean_tokens), measured_peak_flops()
+    flops = flops_per_token(model, course.mean_tokens, scored_share=course.objective.scored_share)
+    peak = measured_peak_flops()
     checkpoint_bytes = parameter_bytes + optimizer_bytes
     return Plan(
         steps=course.steps,

@@ -8,21 +8,24 @@ from torch import nn
 
 from lexloom.train.optim import kinds_of
 
+VOCABULARY_HEADS = ("masked", "pretraining")
+"""Of the encoders; decoders have no choice of heads."""
+
 SIDE = 1024
 MEASURE_S = 0.3
 
 
-def flops_per_token(model: nn.Module, context: float) -> float:
+def flops_per_token(model: nn.Module, context: float, *, scored_share: float = 1.0) -> float:
     """Floating-point operations to train on one token: 6 per weight that multiplies it, plus attention.
 
-    Embedding look-ups multiply nothing; the head over the vocabulary does, where the model has one. Attention: 2
-    products, 2 operations per element, half of the context on average if it is causal, else all of it; forward once and
-    backward twice. Source: Kaplan et al. 2020, arXiv:2001.08361, section 2.1.
+    Embedding look-ups multiply nothing; the vocabulary does, at the share of the tokens that is scored, if the model
+    foretells tokens. Attention: 2 products, 2 operations per element, half of the context on average if it is causal,
+    else all of it; forward once and backward twice. Source: Kaplan et al. 2020, arXiv:2001.08361, section 2.1.
     """
     config: Any = model.config
-    head = getattr(model, "head_weight_VD", None)
-    matrices = kinds_of(model).matrices
-    weights = sum(matrix.numel() for matrix in matrices.values()) + (0 if head is None else head.numel())
+    weights = float(sum(matrix.numel() for matrix in kinds_of(model).matrices.values()))
+    if getattr(config, "head", None) in (None, *VOCABULARY_HEADS):
+        weights += scored_share * config.vocab_size * config.width
     seen = context if not hasattr(model, "new_cache") else context / 2
     flops: float = 6.0 * (weights + 2 * config.layers * config.width * seen)
     return flops
