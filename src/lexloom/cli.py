@@ -205,6 +205,30 @@ def chat(
 
 
 @app.command()
+def explain(
+    folder: Folder,
+    texts: Annotated[
+        list[str], typer.Argument(metavar="TEXT...", help="Texts; `<e1>…</e1>` and `<e2>…</e2>` mark a relation.")
+    ],
+    pair: Annotated[
+        list[str] | None, typer.Option(help="The second text of a pair, a question's passage, a candidate of a choice.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="What to explain instead of the answer: a label, a type.")] = None,
+    method: Annotated[list[str] | None, typer.Option(help="gradients, occlusion or attention; unset: all.")] = None,
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("explain.html"),
+    json: Json = False,
+) -> None:
+    """Show why a fine-tuned encoder answers as it does: what each word adds, and where it looks.
+
+    Example: lexloom explain run/model "这部电影真好看" --out why.html
+    """
+    from lexloom.stages import explain as stage
+
+    result = stage.explain(folder, texts, pairs=pair or (), label=label, methods=method or (), out=out)
+    _show(result, stage.describe, json=json)
+
+
+@app.command()
 def report(folder: Folder, json: Json = False) -> None:
     """Write the page about a run again, finished or not.
 

@@ -29,6 +29,11 @@ class AttentionMaps:
     weights_NHLL: Floats  # noqa: N815
     """[layer, head, i, j]: how much token i takes of token j; the rows sum to 1."""
 
+    @property
+    def rollout(self) -> Floats:
+        """Attention over all layers together, (L, L)."""
+        return rollout(self.weights_NHLL)
+
 
 @dataclass(frozen=True)
 class HeadHabits:

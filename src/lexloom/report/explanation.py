@@ -15,7 +15,7 @@ from markupsafe import Markup
 from matplotlib.image import imsave
 from numpy.typing import NDArray
 
-from lexloom.explain.attention import AttentionMaps, head_habits, rollout
+from lexloom.explain.attention import AttentionMaps, head_habits
 from lexloom.explain.attributions import GRADIENTS
 from lexloom.explain.explanation import Explained, Explanation
 from lexloom.explain.words import Word
@@ -140,7 +140,7 @@ def _shade(value: float, largest: float) -> Row:
 
 def _map(name: str, maps: AttentionMaps) -> Row:
     layers, heads = maps.weights_NHLL.shape[:2]
-    together_LL = rollout(maps.weights_NHLL)
+    together_LL = maps.rollout
     return {
         "name": name,
         "tokens": maps.tokens,
@@ -180,5 +180,5 @@ def picture(shares_LL: NDArray[np.floating[Any]]) -> Markup:
     pixels_LL4 = np.zeros((*shares_LL.shape, 4), np.uint8)
     pixels_LL4[..., 3] = np.rint(255 * np.sqrt(np.clip(shares_LL, 0, 1)))
     buffer = io.BytesIO()
-    imsave(buffer, pixels_LL4, format="png", metadata={"Software": None})
+    imsave(buffer, pixels_LL4, format="png")
     return Markup(f"url(data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})")

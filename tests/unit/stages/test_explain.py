@@ -1,0 +1,87 @@
+"""`lexloom explain`: every task from bare texts, a page that loads nothing, and numbers that JSON can hold."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from lexloom.base.errors import FolderError, UserError
+from lexloom.models import new_model
+from lexloom.models.bert import PRESETS
+from lexloom.models.folder import save_model
+from lexloom.stages.explain import describe, explain
+from lexloom.tasks import TASKS
+from tests.understanding import model_for, setting_of, tokenizer
+
+GIVEN = {
+    "classify": ("a lovely film", ()),
+    "regress": ("a lovely film", ("a dull film",)),
+    "tag": ("Anna lives in 北京", ()),
+    "relation": ("the <e1>fire</e1> caused <e2>damage</e2>", ()),
+    "span": ("Who built it?", ("The engine was built by Thomas.",)),
+    "similarity": ("一部好电影", ("a lovely film",)),
+    "choice": ("the sky is", ("blue", "loud", "empty")),
+}
+
+
+def folder_of(name, place):
+    setting = setting_of(name)
+    task = {
+        "name": name,
+        "settings": setting.settings.model_dump(mode="json"),
+        "labels": list(setting.labels),
+        "max_tokens": setting.max_tokens,
+    }
+    model = model_for(name, setting)
+    labels = list(setting.labels) or None
+    save_model(place, model, setting.tokenizer, provenance={}, generation=None, card="", labels=labels, task=task)
+    return place
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_is_explained_from_bare_texts(name, tmp_path):
+    text, pairs = GIVEN[name]
+    label = "LOC" if name == "tag" else None
+    result = explain(folder_of(name, tmp_path / "m"), [text], pairs=pairs, label=label, out=tmp_path / "why.html")
+    (found,) = json.loads(json.dumps(asdict(result)))["explanations"]
+    gradients = [target for target in found["targets"] if target["method"] == "gradients"]
+    assert gradients
+    for target in gradients:
+        total = sum(word["value"] for word in target["words"])
+        assert total - (target["output"] - target["baseline"]) == pytest.approx(target["error"], abs=1e-6)
+        for word in target["words"]:
+            assert found["texts"][word["text"]][word["start"] : word["end"]] == word["word"]
+    assert (tmp_path / "why.html").read_text().startswith("<!doctype html>")
+    assert gradients[0]["words"][0]["word"] in describe(result)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "pairs", "message"),
+    [
+        ("span", "Who?", (), "passage"),
+        ("similarity", "one", (), "second"),
+        ("choice", "the sky is", ("blue",), "candidates"),
+        ("relation", "no marks", (), "<e1>"),
+        ("tag", "Anna", ("pair",), "--pair"),
+        ("classify", "one", ("two", "three"), "--pair"),
+    ],
+)
+def test_texts_that_do_not_fit_the_task_are_refused_with_what_it_needs(name, text, pairs, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        explain(folder_of(name, tmp_path / "m"), [text], pairs=pairs, out=tmp_path / "why.html")
+    assert not (tmp_path / "why.html").exists()
+
+
+def test_a_model_without_task_is_refused(tmp_path):
+    from dataclasses import replace
+
+    config = replace(PRESETS["toy"], vocab_size=tokenizer().vocab_size, layers=1)
+    model = new_model("bert", config, seed=0)
+    save_model(tmp_path / "m", model.eval(), tokenizer(), provenance={}, generation=None, card="")
+    with pytest.raises(FolderError, match=r"no task.*\n.*finetune"):
+        explain(tmp_path / "m", ["a film"], out=None)
+
+
+def test_an_unknown_method_is_refused_with_the_nearest(tmp_path):
+    with pytest.raises(UserError, match="gradients"):
+        explain(folder_of("classify", tmp_path / "m"), ["a film"], methods=["gradient"], out=None)
