@@ -99,6 +99,8 @@ def flaws_of(tags: Sequence[Tag], scheme: Scheme) -> list[tuple[int, str]]:
             flaws.append(
                 (index, "the type changes inside an entity" if inside else "an entity starts with a tag inside")
             )
+        if tag[0] == "B" and scheme == "IOB1" and before[1] != tag[1]:
+            flaws.append((index, "an entity starts with B without touching one of its type"))
     if scheme in ("BIOES", "BMES"):
         pairs = zip(tags, [*tags[1:], OUTSIDE], strict=True)
         for index, (tag, after) in enumerate(pairs):
