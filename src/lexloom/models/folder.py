@@ -93,7 +93,7 @@ def save_model(
         if pooling is not None:
             write_pooling(folder, pooling, width=model.config.width, context=model.config.context)
         if tokenizer is not None:
-            write_tokenizer(folder, tokenizer)
+            write_tokenizer(folder, tokenizer, **_tokenizer_settings(model.config))
         folder.write("README.md", card)
         folder.write_json(FACTS, facts)
 
@@ -177,6 +177,12 @@ def _special_ids(tokenizer: Tokenizer | None, family: Family) -> dict[str, int |
     names = ("bos", "eos", "pad") if family.is_decoder else ("bos", "eos", "pad", "cls", "sep")
     known = {} if tokenizer is None else tokenizer.names
     return {f"{name}_token_id": known.get(name) for name in names}
+
+
+def _tokenizer_settings(config: Any) -> dict[str, Any]:
+    """What transformers wants to know of the model before it encodes a text for it."""
+    types = ["token_type_ids"] if hasattr(config, "types") else []
+    return {"model_max_length": config.context, "model_input_names": ["input_ids", *types, "attention_mask"]}
 
 
 def _label_settings(config: Any, labels: Sequence[str] | None, problem_type: str | None) -> dict[str, Any]:

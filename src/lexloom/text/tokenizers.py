@@ -188,10 +188,10 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     return Tokenizer(path.read_bytes(), config, where=str(path))
 
 
-def write_tokenizer(folder: files.NewFolder, tokenizer: Tokenizer) -> None:
-    """Write both files into a folder under construction."""
+def write_tokenizer(folder: files.NewFolder, tokenizer: Tokenizer, **settings: Any) -> None:
+    """Write both files into a folder under construction; `settings` go into tokenizer_config.json."""
     folder.write(TOKENIZER_FILE, tokenizer.to_bytes())
-    folder.write_json(CONFIG_FILE, tokenizer.config)
+    folder.write_json(CONFIG_FILE, {**tokenizer.config, **settings})
 
 
 def train_tokenizer(texts: Iterator[str], settings: TokenizerSettings) -> Tokenizer:
