@@ -10,9 +10,8 @@ from pathlib import Path
 
 
 def main(source: Path, folder: Path) -> None:
-    opened = gzip.open(source, "rt", encoding="utf-8") if source.suffix == ".gz" else source.open(encoding="utf-8")
-    with opened as file:
-        whole = json.load(file)
+    content = source.read_bytes()
+    whole = json.loads(gzip.decompress(content) if source.suffix == ".gz" else content)
     folder.mkdir(parents=True, exist_ok=True)
     # Every second article: files are often sorted by theme
     for name, articles in {"first": whole["data"][::2], "second": whole["data"][1::2]}.items():
