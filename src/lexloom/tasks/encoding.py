@@ -114,9 +114,9 @@ def longest_first(lengths: Sequence[int], room: int) -> list[int]:
         return list(lengths)
     if len(lengths) == 1:
         return [room]
-    shorter = min(*lengths, room // 2)
-    longer = room - shorter
-    return [longer, shorter] if lengths[0] >= lengths[1] else [shorter, longer]
+    # Of two that are equally long the second is cut, so of an odd number of tokens the first keeps one more
+    first = min(lengths[0], max(room - lengths[1], room - room // 2))
+    return [first, room - first]
 
 
 def windows(length: int, room: int, overlap: int | None = None) -> list[tuple[int, int]]:
