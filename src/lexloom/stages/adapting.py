@@ -106,11 +106,8 @@ def gather(recipe: FinetuneRecipe, data: Data) -> Adapting:
     settings = engines.resolve(_with_fitting_batch(recipe.train, len(data.train)))
     engines.use(settings)
     recipe = recipe.model_copy(update={"train": settings})
-    task, task_settings = recipe.task.resolved()
-    base = _open_base(recipe.model)
-    max_tokens = _max_tokens(settings, base)
-    assert base.tokenizer is not None, "the folder was checked to have one"
-    setting = fit_setting(task, task_settings, data.train, tokenizer=base.tokenizer, max_tokens=max_tokens)
+    base = open_base(recipe.model)
+    task, setting = fitted(recipe, data.train, base)
     ledger = Ledger()
     ledger.add(data.ledger)
     train, validation, _ = (task.encode(part, setting, ledger) for part in (data.train, data.validation, data.test))
@@ -128,14 +125,22 @@ def gather(recipe: FinetuneRecipe, data: Data) -> Adapting:
         made_with={
             "task": {"name": recipe.task.name, **setting.settings.model_dump(mode="json")},
             "labels": list(setting.labels),
-            "max_tokens": max_tokens,
+            "max_tokens": setting.max_tokens,
             "model": {**recipe.model.model_dump(mode="json", exclude={"folder"}), "weights": _fingerprint(base.model)},
             "train": settings.model_dump(mode="json", exclude={*WITHOUT_EFFECT, "seeds"}),
             "data": {"train": _fingerprint_of_data(train), "validation": _fingerprint_of_data(validation)},
-            "tokenizer": base.tokenizer.sha256,
+            "tokenizer": setting.tokenizer.sha256,
             "machine": machine_facts(),
         },
     )
+
+
+def fitted(recipe: FinetuneRecipe, train: Sequence[Any], base: ModelFolder) -> tuple[Task, Setting]:
+    """The task, and what it learns from the training examples before training."""
+    task, settings = recipe.task.resolved()
+    assert base.tokenizer is not None, "the folder was checked to have one"
+    max_tokens = _max_tokens(recipe.train, base)
+    return task, fit_setting(task, settings, train, tokenizer=base.tokenizer, max_tokens=max_tokens)
 
 
 def first_model(base: ModelFolder, task: Task, setting: Setting, recipe: FinetuneRecipe) -> tuple[Any, list[str]]:
@@ -187,7 +192,8 @@ def _with_fitting_batch(settings: FinetuneSettings, examples: int) -> FinetuneSe
     return settings.model_copy(update={"batch_size": examples})
 
 
-def _open_base(section: ModelSection) -> ModelFolder:
+def open_base(section: ModelSection) -> ModelFolder:
+    """The model folder to begin with; raises FolderError if it can't serve."""
     base = load_model(Path(section.folder))
     if FAMILIES[base.family].is_decoder:
         raise FolderError(

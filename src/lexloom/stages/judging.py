@@ -1,6 +1,8 @@
 """A model's predictions for a split, judged by its task's metrics."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -85,6 +87,11 @@ def lines_of(task: Task, examples: Sequence[Any], predictions: Sequence[Predicti
         {"where": example.where, "reference": task.reference(example, setting), "prediction": prediction}
         for example, prediction in zip(examples, predictions, strict=True)
     ]
+
+
+def read_predictions(path: Path) -> list[Prediction]:
+    """The predictions of a predictions.jsonl, in their order."""
+    return [json.loads(line)["prediction"] for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _labelled(

@@ -72,6 +72,11 @@ def agreed(number: int) -> int:
     return int(largest)
 
 
+def leads() -> bool:
+    """Whether this process is the one that writes, be the processes joined or not."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 def rank_and_size() -> tuple[int, int]:
     """This process's number and how many there are; (0, 1) outside of torchrun."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
