@@ -6,7 +6,10 @@ from collections.abc import Collection, Sequence
 Span = tuple[int, int]
 
 # Ideographs, kana and bopomofo, their punctuation, and the full-width forms: nobody writes a space beside them.
-_SPACELESS = "\u2e80-\u2fff\u3001-\u312f\u31a0-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U0001b000-\U0001b16f\U00020000-\U000323af"
+_SPACELESS = (
+    "\u2e80-\u2fff\u3001-\u312f\u31a0-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef"
+    "\U0001b000-\U0001b16f\U00020000-\U000323af"
+)
 _ACCENTS = "\u0300-\u036f"
 _WORD = re.compile(rf"[{_SPACELESS}]|(?:[^\W_{_SPACELESS}][{_ACCENTS}]*)+|[^\w\s]|_")
 _TOUCHES = re.compile(rf"[{_SPACELESS}]")
