@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lexloom.objectives.contract import Batch, Loss, Objective, RowGenerator
+from lexloom.tasks.augment import Augmentation, Augmenter
 from lexloom.tasks.contract import Encoded, Piece, Setting, Task, Weighing
 
 
@@ -29,11 +30,20 @@ class EncodedExamples:
         return self.encoded[index].tokens
 
 
-def objective(task: Task, setting: Setting, weighing: Weighing = Weighing()) -> Objective:
-    """What the training loop takes of a task."""
+def objective(
+    task: Task, setting: Setting, weighing: Weighing = Weighing(), *, augmentation: Augmentation | None = None
+) -> Objective:
+    """What the training loop takes of a task.
+
+    Examples are augmented where the task allows it (`task.augmentable`), else read as they are.
+    """
+    augment = Augmenter(setting.tokenizer, augmentation) if augmentation is not None and task.augmentable else None
 
     def make_batch(units: EncodedExamples, indices: list[int], rng: RowGenerator) -> Batch:
-        return task.collate([units.encoded[index] for index in indices], setting)
+        encoded = [units.encoded[index] for index in indices]
+        if augment is not None:
+            encoded = [augment(example, rng(row)) for row, example in enumerate(encoded)]
+        return task.collate(encoded, setting)
 
     def loss(model: nn.Module, batch: Batch) -> Loss:
         return task.loss(model, batch, setting, weighing)

@@ -146,4 +146,5 @@ CLASSIFY = Task(
     judge=judge,
     plain=plain,
     reference=reference,
+    augmentable=True,
 )

@@ -117,6 +117,8 @@ class Task:
     """What the metrics take of a prediction."""
     reference: Callable[[Any, Setting], Any]
     """What the metrics take of an example, None if it has no label."""
+    augmentable: bool = False
+    """Whether words can be left out and swapped without the target losing its place or its sense."""
 
 
 def fit_setting(

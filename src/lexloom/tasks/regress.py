@@ -106,4 +106,5 @@ REGRESS = Task(
     judge=judge,
     plain=plain,
     reference=reference,
+    augmentable=True,
 )

@@ -170,4 +170,5 @@ SIMILARITY = Task(
     judge=judge,
     plain=plain,
     reference=reference,
+    augmentable=True,
 )
