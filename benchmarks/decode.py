@@ -73,7 +73,7 @@ def lexloom_engine(folder: Path):
     from lexloom.generate.engine import generate_ids
     from lexloom.generate.settings import SamplingSettings
     from lexloom.models.folder import load_model
-    from lexloom.nn.few_rows import lay_out_for_few_rows
+    from lexloom.nn.inference import lay_out_for_few_rows
 
     model = load_model(folder, verify=False).model
     lay_out_for_few_rows(model)

@@ -18,7 +18,7 @@ from lexloom.base.rng import generator
 from lexloom.generate.prompts import check_ids, reply_tokens
 from lexloom.generate.sampling import Floats, Ids, log_probability, next_token
 from lexloom.generate.settings import MAX_SEED, SamplingSettings
-from lexloom.nn.few_rows import one_thread
+from lexloom.nn.inference import one_thread
 
 PREFILL_TOKENS = 2048  # tokens of all rows that pass through the model at once; bounds the memory of long prompts
 

@@ -9,7 +9,7 @@ from lexloom.generate.prompts import first_ids, prompt_ids, separator_ids
 from lexloom.generate.settings import SamplingSettings
 from lexloom.generate.text import Piece, generate_text
 from lexloom.models.folder import ModelFolder, load_model
-from lexloom.nn.few_rows import lay_out_for_few_rows
+from lexloom.nn.inference import lay_out_for_few_rows
 from lexloom.text.chat import CHAT_FORMATS, ChatFormat, Message, chat_format_of
 from lexloom.text.tokenizers import Tokenizer
 

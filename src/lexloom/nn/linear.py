@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from lexloom.nn.few_rows import are_few_rows, few_rows_linear
+from lexloom.nn.inference import inference_linear, is_inference, make_columns_contiguous
 
 
 class Linear(nn.Module):
@@ -34,12 +34,22 @@ class Linear(nn.Module):
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x (…, K) @ weight (N, K)ᵀ + bias (N) → (…, N), differentiable (once, unless the engine is torch's)."""
-    if are_few_rows(x):
-        return few_rows_linear(x, weight, bias)
+    if is_inference(x):
+        return inference_linear(x, weight, bias)
     if _engine is torch.mm or not _fits(x):
         return functional.linear(x, weight, bias)
     y: Tensor = _Linear.apply(x, weight, bias)  # type: ignore[no-untyped-call]
     return y
+
+
+def lay_out_for_many_rows(model: nn.Module) -> None:
+    """Lay a model's weights so that whole texts pass through them fastest without a gradient; values stay.
+
+    All matrices of layers get their columns contiguous, embeddings stay as they are. Not for a model in training.
+    """
+    for module in model.modules():
+        if isinstance(module, Linear):
+            make_columns_contiguous(module.weight)
 
 
 def product(a_MK: Tensor, b_KN: Tensor) -> Tensor:

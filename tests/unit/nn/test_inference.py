@@ -1,11 +1,16 @@
-"""Products with few rows are the same numbers, from whichever layout."""
+"""Products without a gradient are the same numbers, from whichever layout."""
 
 import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from lexloom.nn.few_rows import FEW_ROWS, are_few_rows, few_rows_linear, lay_out_for_few_rows, one_thread
-from lexloom.nn.linear import Linear
+from lexloom.nn.inference import (
+    inference_linear,
+    is_inference,
+    lay_out_for_few_rows,
+    one_thread,
+)
+from lexloom.nn.linear import Linear, lay_out_for_many_rows
 
 
 def filled(inputs, outputs, *, bias=True):
@@ -18,38 +23,39 @@ def filled(inputs, outputs, *, bias=True):
 
 
 @pytest.mark.parametrize("outputs", [7, 24, 65])
-@pytest.mark.parametrize("shape", [(24,), (1, 24), (1, 1, 24), (2, 24), (32, 24), (2, 4, 24), (8, 1, 24)])
+@pytest.mark.parametrize("shape", [(24,), (1, 24), (1, 1, 24), (2, 24), (32, 24), (2, 4, 24), (8, 1, 24), (300, 24)])
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("laid_out", [True, False])
-def test_few_rows_give_the_product_of_torch(outputs, shape, bias, laid_out):
+@pytest.mark.parametrize("lay_out", [None, lay_out_for_few_rows, lay_out_for_many_rows])
+def test_products_without_a_gradient_are_those_of_torch(outputs, shape, bias, lay_out):
     layer = filled(24, outputs, bias=bias)
     x = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     expected = torch.nn.functional.linear(x, layer.weight, layer.bias).detach()
-    if laid_out:
-        lay_out_for_few_rows(layer)
+    if lay_out is not None:
+        lay_out(layer)
     with torch.no_grad():
-        assert are_few_rows(x)
-        assert torch.allclose(few_rows_linear(x, layer.weight, layer.bias), expected, atol=1e-5)
+        assert is_inference(x)
+        assert torch.allclose(inference_linear(x, layer.weight, layer.bias), expected, atol=1e-5)
         assert torch.allclose(layer(x), expected, atol=1e-5)
     with torch.inference_mode():
         assert torch.allclose(layer(x), expected, atol=1e-5)
 
 
-def test_only_few_rows_without_gradient_on_a_cpu_in_float32_take_the_short_way():
-    x = torch.ones(FEW_ROWS, 4)
-    assert not are_few_rows(x)
+def test_only_products_without_gradient_on_a_cpu_in_float32_take_the_short_way():
+    x = torch.ones(32, 4)
+    assert not is_inference(x)
     with torch.no_grad():
-        assert are_few_rows(x)
-        assert not are_few_rows(x.double())
-        assert not are_few_rows(torch.ones(FEW_ROWS + 1, 4))
-        assert not are_few_rows(torch.ones(1, 4, device="meta"))
+        assert is_inference(x)
+        assert not is_inference(x.double())
+        assert not is_inference(torch.ones(0, 4))
+        assert not is_inference(torch.ones(1, 4, device="meta"))
 
 
-def test_the_layout_keeps_shapes_values_and_the_parameters_themselves():
+@pytest.mark.parametrize("lay_out", [lay_out_for_few_rows, lay_out_for_many_rows])
+def test_the_layout_keeps_shapes_values_and_the_parameters_themselves(lay_out):
     layer = filled(8, 24)
     weight, before = layer.weight, layer.weight.detach().clone()
-    lay_out_for_few_rows(layer)
-    lay_out_for_few_rows(layer)
+    lay_out(layer)
+    lay_out(layer)
     assert layer.weight is weight
     assert torch.equal(weight, before)
     assert weight.stride() == (1, 24)

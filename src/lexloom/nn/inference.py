@@ -1,9 +1,10 @@
-"""Products with a handful of rows, as in decoding: bound by how fast the weights stream through memory.
+"""Products without a gradient: decoding, encoding, evaluation.
 
-torch sends them to MKL, which on AMD reaches a third of that speed. One row is fastest through the OpenBLAS inside
-numpy, several through oneDNN, which torch holds as well; both like the long side of a weight contiguous. With a single
-row one thread nearly fills the memory's bandwidth, while threads that wait for one another hundreds of times a token
-can be ten times slower on a busy machine. Measured by benchmarks/decode.py.
+torch sends them to MKL, which on AMD loses to oneDNN (which torch holds as well) at every size, and by far where rows
+are few and a product is bound by how fast the weights stream through memory. A single row is fastest through the
+OpenBLAS inside numpy. With a single row one thread nearly fills the memory's bandwidth, while threads that wait for one
+another hundreds of times a token can be ten times slower on a busy machine. Measured by benchmarks/decode.py and
+benchmarks/encode.py.
 Axes: T tokens, N, K outputs and inputs of a weight.
 """
 
@@ -17,20 +18,19 @@ import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
-FEW_ROWS = 32
 
-
-def are_few_rows(x: Tensor) -> bool:
-    """Whether `few_rows_linear` may and should be used: no gradient wanted, float32 on a CPU, one to 32 rows."""
+def is_inference(x: Tensor) -> bool:
+    """Whether `inference_linear` may and should be used: no gradient wanted, float32 on a CPU, a row or more."""
     return (
         not torch.is_grad_enabled()
         and x.dtype == torch.float32
         and x.device.type == "cpu"
-        and 0 < x.numel() <= (FEW_ROWS if _has_onednn() else 1) * x.shape[-1]
+        and x.numel() > 0
+        and (_has_onednn() or x.numel() == x.shape[-1])
     )
 
 
-def few_rows_linear(x: Tensor, weight_NK: Tensor, bias_N: Tensor | None) -> Tensor:
+def inference_linear(x: Tensor, weight_NK: Tensor, bias_N: Tensor | None) -> Tensor:
     """x (…, K) @ weightᵀ + bias → (…, N), without gradient."""
     if x.numel() > x.shape[-1]:
         y: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight_NK, bias_N, "none", [], "")
@@ -42,13 +42,19 @@ def few_rows_linear(x: Tensor, weight_NK: Tensor, bias_N: Tensor | None) -> Tens
 
 
 def lay_out_for_few_rows(model: Any) -> None:
-    """Lay the weights of a torch model so that few rows pass through them fastest; shapes and values stay.
+    """Lay the weights of a torch model so that one row or a few pass through them fastest; shapes and values stay.
 
     The tall ones (N ≥ K) get their columns contiguous. Not for a model in training: it changes how sums are rounded.
     """
     for parameter in model.parameters():
-        if parameter.ndim == 2 and parameter.shape[0] >= parameter.shape[1] and parameter.is_contiguous():
-            parameter.data = parameter.data.t().contiguous().t()
+        if parameter.ndim == 2 and parameter.shape[0] >= parameter.shape[1]:
+            make_columns_contiguous(parameter)
+
+
+def make_columns_contiguous(parameter: Tensor) -> None:
+    """Change the layout of a matrix, not its shape and values."""
+    if parameter.is_contiguous():
+        parameter.data = parameter.data.t().contiguous().t()
 
 
 @contextlib.contextmanager
