@@ -1,5 +1,6 @@
 """One table over all tasks: a newcomer is tested before it writes a test."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -263,3 +264,21 @@ def test_there_are_examples_in_chinese_and_in_english(name):
     texts = "".join(text for example in EXAMPLES[name] for text in texts_of(example))
     assert any("\u4e00" <= letter <= "\u9fff" for letter in texts)
     assert any(letter.isascii() for letter in texts)
+
+
+@every_task
+def test_settings_survive_the_model_folder(name):
+    settled = setting_of(name).settings
+    assert TASKS[name].settings(**json.loads(json.dumps(settled.model_dump(mode="json")))) == settled
+
+
+@every_task
+def test_predictions_can_be_written_as_json(name):
+    setting = setting_of(name)
+    for prediction in predict(model_for(name, setting), TASKS[name], EXAMPLES[name], setting, ledger=Ledger()):
+        assert json.loads(json.dumps(prediction)) == prediction
+
+
+@every_task
+def test_every_setting_is_documented(name):
+    assert all(field.description for field in TASKS[name].settings.model_fields.values())

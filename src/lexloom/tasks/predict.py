@@ -37,7 +37,15 @@ def predict(
     predictions: list[Prediction] = []
     for start in range(0, len(examples), SORTED_EXAMPLES):
         some = examples[start : start + SORTED_EXAMPLES]
-        predictions += _predict_some(model, task, some, setting, ledger, batch_tokens, tick, start)
+        encoded = task.encode(some, setting, ledger)
+        order = sorted(range(len(some)), key=lambda index: max(len(piece.ids) for piece in encoded[index].pieces))
+        outputs = head_outputs(model, task, [encoded[index] for index in order], batch_tokens)
+        found: dict[int, Prediction] = {}
+        for index, output in zip(order, outputs, strict=True):
+            found[index] = task.decode(some[index], encoded[index], output, setting)
+            if tick is not None:
+                tick(start + len(found))
+        predictions += [found[index] for index in range(len(some))]
     return predictions
 
 
@@ -47,27 +55,6 @@ def head_outputs(model: Any, task: Task, encoded: Sequence[Encoded], batch_token
     outputs = (output for batch in _batches(pieces, batch_tokens) for output in _forward(model, task, batch))
     for example in encoded:
         yield [next(outputs) for _ in example.pieces]
-
-
-def _predict_some(
-    model: Any,
-    task: Task,
-    examples: Sequence[Any],
-    setting: Setting,
-    ledger: Ledger,
-    batch_tokens: int,
-    tick: Callable[[int], None] | None,
-    done: int,
-) -> list[Prediction]:
-    encoded = task.encode(examples, setting, ledger)
-    order = sorted(range(len(encoded)), key=lambda index: max(len(piece.ids) for piece in encoded[index].pieces))
-    predictions: list[Prediction] = [{}] * len(examples)
-    outputs = head_outputs(model, task, [encoded[index] for index in order], batch_tokens)
-    for count, (index, output) in enumerate(zip(order, outputs, strict=True), start=done + 1):
-        predictions[index] = task.decode(examples[index], encoded[index], output, setting)
-        if tick is not None:
-            tick(count)
-    return predictions
 
 
 def _batches(pieces: Sequence[Piece], batch_tokens: int) -> Iterator[list[Piece]]:

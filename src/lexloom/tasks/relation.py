@@ -64,9 +64,10 @@ def encode(examples: Sequence[Related], setting: Setting, ledger: Ledger) -> lis
         if stop - start < len(ids):
             seen = offsets[stop - 1][1] - offsets[start][0]
             ledger.count(STAGE, CUT, characters=len(text) - seen, where=example.where)
-        if example.target is not None and example.target not in columns:
+        target = None if example.target is None else columns.get(example.target)
+        if example.target is not None and target is None:
             ledger.count(STAGE, UNKNOWN_LABEL, where=example.where)
-        result.append(Encoded((framed(frame, [ids[start:stop]]),), columns.get(str(example.target))))
+        result.append(Encoded((framed(frame, [ids[start:stop]]),), target))
     return result
 
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from lexloom.base.ledger import Ledger
 from lexloom.data.batches import IGNORE
-from lexloom.labelled.examples import Answer, Question
+from lexloom.labelled.examples import Question
 from lexloom.labelled.files import FileSettings
 from lexloom.labelled.squad import read_questions
 from lexloom.metrics import Metric, answer_f1, exact_match
@@ -182,16 +182,21 @@ def _windows(
 
 
 def _target(example: Question, pieces: Sequence[Piece]) -> list[tuple[int, int]] | None:
-    """For each window, the spots where the first answer starts and ends; NO_ANSWER where it isn't wholly in it."""
+    """For each window, the spots where the first answer starts and ends; NO_ANSWER where it isn't wholly in it.
+
+    None where nobody knows the answer, or none of the answers stands in the passage word for word.
+    """
     if example.answers is None:
         return None
     if not example.answers:
         return [NO_ANSWER] * len(pieces)
-    return [_spots_of(example.answers[0], piece.notes) for piece in pieces]
+    for answer in example.answers:
+        if answer.start is not None:
+            return [_spots_of(answer.start, answer.start + len(answer.text), piece.notes) for piece in pieces]
+    return None
 
 
-def _spots_of(answer: Answer, offsets: Offsets) -> tuple[int, int]:
-    low, high = answer.start, answer.start + len(answer.text)
+def _spots_of(low: int, high: int, offsets: Offsets) -> tuple[int, int]:
     if not offsets or offsets[0][0] > low or offsets[-1][1] < high:
         return NO_ANSWER
     inside = [place for place, (start, end) in enumerate(offsets) if start < high and end > low]

@@ -22,7 +22,7 @@ def words_and_tokens(
     unknown = _unknown_id(tokenizer)
 
     def stand_in(words: int) -> None:
-        """Words up to this one of which there was no token."""
+        """Give the words before this one what they have not got from any token."""
         while len(first_W) < words:
             first_W.append(len(result))
             result.append(unknown)
@@ -33,15 +33,14 @@ def words_and_tokens(
             word += 1
         stand_in(word)
         touched = _touched(example.spans, word, end) if start < end else []
-        if len(touched) <= 1:
-            first_W.extend([len(result)] * (bool(touched) and len(first_W) == word))
-            result.append(token)
-            continue
         for each in touched:
             if len(first_W) == each:
                 first_W.append(len(result))
-            low, high = example.spans[each]
-            result += _part(example.text[max(low, start) : min(high, end)], tokenizer, unknown)
+            if len(touched) > 1:
+                low, high = example.spans[each]
+                result += _part(example.text[max(low, start) : min(high, end)], tokenizer, unknown)
+        if len(touched) <= 1:
+            result.append(token)
     stand_in(len(example.spans))
     return result, first_W
 

@@ -3,6 +3,8 @@
 import itertools
 
 import pytest
+import tokenizers
+import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,3 +70,15 @@ def test_a_text_that_occurs_twice_is_the_same_twice():
 def test_a_limit_without_room_for_text_is_refused():
     with pytest.raises(RecipeError, match="no room"):
         setting_of("classify", max_tokens=5)
+
+
+@pytest.mark.parametrize("max_tokens", [64, 16, 9])
+@pytest.mark.parametrize(
+    "pair", [("a lovely film",), ("这部电影真好看" * 4, "dull"), ("a", "empty words " * 9), ("", "dull")]
+)
+def test_pieces_are_those_of_transformers(pair, max_tokens):
+    inner = tokenizers.Tokenizer.from_str(tokenizer().to_bytes().decode())
+    theirs = transformers.PreTrainedTokenizerFast(tokenizer_object=inner)
+    expected = theirs(*pair, truncation="longest_first", max_length=max_tokens, return_token_type_ids=True)
+    [piece] = cut_pieces([pair], ["a"], setting_of("classify", max_tokens=max_tokens), Ledger())
+    assert (piece.ids, piece.types) == (expected["input_ids"], expected["token_type_ids"])

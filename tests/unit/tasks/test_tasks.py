@@ -158,6 +158,12 @@ def test_of_a_long_text_the_part_around_both_stretches_stays():
     assert ledger[STAGE, CUT].documents == 1
 
 
+def test_a_relation_called_none_is_not_that_of_an_example_without_one():
+    examples = [related("the fire", "the", "fire", name) for name in ("None", "some", None)]
+    setting = setting_of("relation", examples=examples)
+    assert [each.target for each in TASKS["relation"].encode(examples, setting, Ledger())] == [0, 1, None]
+
+
 def test_the_stretch_stays_inside_the_text():
     offsets = [(place, place + 1) for place in range(100)]
     assert stretch_around(offsets, (0, 3), 10) == (0, 10)
