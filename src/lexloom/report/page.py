@@ -18,6 +18,8 @@ from lexloom.report.html import Twin, style, template
 from lexloom.report.numbers import count, figures
 from lexloom.report.read import Row, Run, last, number, read_run
 from lexloom.report.sections import environment_rows, evaluation_table, plan_rows, tokenizer_table
+from lexloom.report.task_plots import metric_curve, metric_points
+from lexloom.report.task_sections import main_figure, task_sections
 
 REPORT = "report.html"
 MOMENTS_SHOWN = 8
@@ -25,6 +27,7 @@ SKIPPED_SHOWN = 10
 EXAMPLES_SHOWN = 2
 SAMPLE_CHARACTERS = 1200
 READ = ("read", "documents")
+VALIDATION = "validation"
 
 
 def write_report(folder: Path) -> Path:
@@ -45,6 +48,8 @@ def render_report(run: Run) -> str:
             curve=_curve(run),
             multiples=_multiples(run),
             troubles=_troubles(run),
+            task=task_sections(run) if run.task is not None else None,
+            fills=run.fills_masks,
             timeline=_timeline(run),
             evaluation=evaluation_table(run),
             plan=plan_rows(run),
@@ -78,12 +83,37 @@ def _ledger_row(row: Row, whole: int) -> Row:
     }
 
 
+TASKS: dict[str, Twin] = {
+    "classify": ("classifier", "文本分类"),
+    "regress": ("scorer of texts", "文本打分"),
+    "tag": ("tagger", "序列标注"),
+    "relation": ("classifier of relations", "关系分类"),
+    "span": ("finder of answers", "抽取式问答"),
+    "similarity": ("model of similarity", "文本相似度"),
+    "choice": ("chooser", "多项选择"),
+}
+UNITS: dict[str, Twin] = {
+    "causal": ("nats per token", "每词元纳特"),
+    "masked": ("nats per masked token", "每掩码词元纳特"),
+    "masked+next": ("nats per masked token, judgements of pairs included", "每掩码词元纳特（含句对判断）"),
+}
+"""What the loss of a pre-training objective is counted in."""
+TASK_UNIT: Twin = ("loss of the task, per target", "任务损失（每个目标）")
+
+
+def loss_unit(run: Run) -> Twin:
+    """What the loss is counted in."""
+    return TASK_UNIT if run.task is not None else UNITS.get(str(run.recipe.get("objective")), UNITS["causal"])
+
+
 def _title(run: Run) -> Twin:
-    family = str(run.recipe.get("model", {}).get("family", run.config.get("model_type", "model")))
+    family = str(run.config.get("model_type") or run.recipe.get("model", {}).get("family", "model"))
+    made, made_zh = TASKS.get(run.task or "", (family, f" {family} 模型"))
     if run.parameters is None:
-        return f"A {family} in training", f"训练中的 {family} 模型"
+        return f"A {made} in training", f"训练中的{made_zh}"
     parameters = size(run.parameters, "")
-    return f"A {family} of {parameters} parameters", f"{parameters} 参数的 {family} 模型"
+    made, made_zh = (family, family) if run.task is None else (f"{made}, {family}", f"{made_zh}：{family}")
+    return f"A {made} of {parameters} parameters", f"{parameters} 参数的 {made_zh} 模型"
 
 
 def _lede(run: Run) -> Twin:
@@ -91,14 +121,31 @@ def _lede(run: Run) -> Twin:
     if not steps.size:
         return "No step has been finished yet.", "尚未完成任何训练步。"
     tokens = last(run.metrics.steps["tokens"])
-    read = f" on {size(tokens, '')} tokens" if math.isfinite(tokens) else ""
-    read_zh = f"，读入 {size(tokens, '')} 词元" if math.isfinite(tokens) else ""
-    return f"Trained for {count(steps[-1])} steps{read}.", f"训练 {count(steps[-1])} 步{read_zh}。"
+    known = math.isfinite(tokens)
+    read, read_zh = (f" on {size(tokens, '')} tokens", f"，读入 {size(tokens, '')} 词元") if known else ("", "")
+    began = run.recipe.get("model", {}).get("folder")
+    if run.task is None or not began:
+        return f"Trained for {count(steps[-1])} steps{read}.", f"训练 {count(steps[-1])} 步{read_zh}。"
+    anew = run.recipe["model"].get("from_nothing")
+    how, how_zh = ("in the shape of", "沿用形状") if anew else ("beginning with", "起点")
+    name = Path(began).name
+    return (
+        f"Trained for {count(steps[-1])} steps{read}, {how} {name}.",
+        f"训练 {count(steps[-1])} 步{read_zh}，{how_zh}：{name}。",
+    )
 
 
 def _stats(run: Run) -> list[Row]:
-    found = [_bits_stat(run), _loss_stat(run), _time_stat(run), _speed_stat(run)]
+    found = [*_task_stats(run), _bits_stat(run), _loss_stat(run), _time_stat(run), _speed_stat(run)]
     return [stat for stat in found if stat is not None]
+
+
+def _task_stats(run: Run) -> list[Row]:
+    main = main_figure(run)
+    if main is None:
+        return []
+    english, chinese = main["split"]
+    return [_stat(f"{main['name']}, {english}", f"{main['name']}（{chinese}）", main["value"], note=main["interval"])]
 
 
 def _stat(english: str, chinese: str, value: str, note: str = "") -> Row:
@@ -120,7 +167,8 @@ def _loss_stat(run: Run) -> Row | None:
     best = run.best_validation
     if best is None:
         return None
-    label = ("nats per token, best validation", "每词元纳特（最佳验证）")
+    english, chinese = loss_unit(run)
+    label = (f"{english}, best validation", f"{chinese}（最佳验证）")
     return _stat(*label, f"{best['loss']:.3f}", note=f"step {count(best['step'])}")
 
 
@@ -143,6 +191,7 @@ def _curve(run: Run) -> Row | None:
         "wide": Markup(plots.learning_curve(run, "wide", plots.WIDE_IN)),
         "narrow": Markup(plots.learning_curve(run, "narrow", plots.NARROW_IN)),
         "bits": run.bits_per_nat is not None,
+        "unit": loss_unit(run),
         "smoothed": plots.is_smoothed(run.metrics.steps["loss"]),
         "validated": bool(run.metrics.validations),
         "troubled": len(plots.troubled_steps(run)),
@@ -156,9 +205,10 @@ def _curve_description(run: Run) -> str:
     if not losses.size:
         return "Learning curve without a finite loss. 学习曲线，无有限损失。"
     best = run.best_validation
-    text = f"Training loss from {losses[0]:.2f} to {losses[-1]:.2f} nats per token"
+    english, chinese = loss_unit(run)
+    text = f"Training loss from {losses[0]:.2f} to {losses[-1]:.2f} ({english})"
     text += f"; best validation {best['loss']:.2f}" if best else ""
-    return f"{text}. 训练损失由 {losses[0]:.2f} 降至 {losses[-1]:.2f} 纳特/词元。"
+    return f"{text}. 训练损失由 {losses[0]:.2f} 至 {losses[-1]:.2f}（{chinese}）。"
 
 
 def _multiples(run: Run) -> list[Row]:
@@ -168,7 +218,7 @@ def _multiples(run: Run) -> list[Row]:
         ("gradient norm", "梯度范数", "norm", steps["grad_norm"], True),
         ("tokens per second", "每秒词元", "speed", plots.throughput(steps), True),
     )
-    return [
+    return _metric_multiple(run) + [
         {
             "label": (english, chinese),
             "description": f"{english} by step, {chinese}",
@@ -176,6 +226,20 @@ def _multiples(run: Run) -> list[Row]:
         }
         for english, chinese, name, values, noisy in panels
         if plots.finite(values).sum() > 1
+    ]
+
+
+def _metric_multiple(run: Run) -> list[Row]:
+    """The task's main metric on the validation split."""
+    names = [row["main"] for split, row in run.splits.items() if split == VALIDATION]
+    if not names or not metric_points(run, names[0]):
+        return []
+    return [
+        {
+            "label": (f"{names[0]}, validation", f"{names[0]}（验证集）"),
+            "description": f"{names[0]} by step, validation 验证集",
+            "picture": Markup(metric_curve(run, names[0], "metric")),
+        }
     ]
 
 

@@ -56,19 +56,19 @@ SMALL_IN = (3.0, 1.65)
 
 def learning_curve(run: Run, name: str, size_in: tuple[float, float]) -> str:
     """Loss by step: every step faint, the running mean, validation points; nats on the left, bits per byte right."""
-    with _figure(size_in) as (figure, axes):
+    with drawing(size_in) as (figure, axes):
         steps, losses = run.metrics.steps["step"], run.metrics.steps["loss"]
         _draw_training(axes, steps, losses)
         _draw_validation(axes, run)
         _mark_troubles(axes, run)
         if run.bits_per_nat is not None:
             _add_bits_axis(axes, run.bits_per_nat)
-        return _svg(figure, name)
+        return svg(figure, name)
 
 
 def small_multiple(x: Column, y: Column, name: str, *, noisy: bool) -> str:
     """One small picture of `y` over the steps `x`, from zero; a noisy one gets its running mean, and spikes cut off."""
-    with _figure(SMALL_IN) as (figure, axes):
+    with drawing(SMALL_IN) as (figure, axes):
         if noisy:
             _draw_training(axes, x, y)
         else:
@@ -79,7 +79,7 @@ def small_multiple(x: Column, y: Column, name: str, *, noisy: bool) -> str:
         axes.yaxis.set_major_locator(MaxNLocator(3))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: figures(value) or "0"))
         axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
-        return _svg(figure, name)
+        return svg(figure, name)
 
 
 def throughput(steps: dict[str, Column]) -> Column:
@@ -170,7 +170,8 @@ def _add_bits_axis(axes: Axes, bits_per_nat: float) -> None:
 
 
 @contextmanager
-def _figure(size_in: tuple[float, float]) -> Iterator[tuple[Figure, Axes]]:
+def drawing(size_in: tuple[float, float]) -> Iterator[tuple[Figure, Axes]]:
+    """An empty drawing in the report's style, steps to the right."""
     with rc_context(STYLE):
         figure = Figure(figsize=size_in, layout="constrained")
         FigureCanvasSVG(figure)
@@ -181,7 +182,7 @@ def _figure(size_in: tuple[float, float]) -> Iterator[tuple[Figure, Axes]]:
         yield figure, axes
 
 
-def _svg(figure: Figure, name: str) -> str:
+def svg(figure: Figure, name: str) -> str:
     """The drawing as an `<svg>` element whose ids begin with `name`, without prolog, metadata or fixed colours."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True)

@@ -24,6 +24,7 @@ MEASURED = "measured.json"
 LEDGER = "ledger.json"
 RESULTS = "results.json"
 QUALITY = "tokenizer_quality.json"
+PREDICTIONS = "predictions.jsonl"
 MODEL = "model"
 
 NOT_FINITE = ("nan", "inf", "-inf")
@@ -66,6 +67,28 @@ class Run:
         """The measures of the run's model; empty if it was not evaluated."""
         models: list[Row] = self.results.get("models", [])
         return models[0] if models else {}
+
+    @property
+    def splits(self) -> Row:
+        """A fine-tuned model's figures by split; empty for a run that learned no task."""
+        return dict(self.results.get("splits", {}))
+
+    @property
+    def task(self) -> str | None:
+        """The task that a fine-tuning run learns."""
+        name = self.results.get("task", self.recipe.get("task", {}).get("name"))
+        return None if name is None else str(name)
+
+    @property
+    def fills_masks(self) -> bool:
+        """Whether it pre-trains an encoder to find hidden tokens."""
+        return str(self.recipe.get("objective", "")).startswith("masked")
+
+    @cached_property
+    def predictions(self) -> list[Row]:
+        """What a fine-tuned model said to each example of the split judged last."""
+        path = self.folder / PREDICTIONS
+        return list(_rows(path)) if path.is_file() else []
 
     @cached_property
     def seconds(self) -> float:

@@ -10,6 +10,7 @@ import torch
 from lexloom.base.ledger import Ledger
 from lexloom.evaluate.figures import figures
 from lexloom.labelled.split import group_of
+from lexloom.labelled.views import view
 from lexloom.tasks import Prediction, Setting, Task
 from lexloom.tasks.predict import predict
 from lexloom.train.parallel import replica_pool
@@ -82,9 +83,14 @@ def shown(figure: Row) -> str:
 
 
 def lines_of(task: Task, examples: Sequence[Any], predictions: Sequence[Prediction], setting: Setting) -> list[Row]:
-    """The lines of predictions.jsonl: where the example is, what is right and what was foretold."""
+    """The lines of predictions.jsonl: where the example is, what was read, what is right and what was foretold."""
     return [
-        {"where": example.where, "reference": task.reference(example, setting), "prediction": prediction}
+        {
+            "where": example.where,
+            "texts": list(view(example).texts),
+            "reference": task.reference(example, setting),
+            "prediction": prediction,
+        }
         for example, prediction in zip(examples, predictions, strict=True)
     ]
 
