@@ -286,21 +286,22 @@ def _squad(answers: str, extra: str = "") -> str:
     return f'{{"data": [{{"paragraphs": [{{"context": "Good words, good words", "qas": [{question}]}}]}}]}}'
 
 
-LOST = "question dropped: none of its answers is in the passage"
+LOST = "question of whose answers none is in its passage"
+EMPTY = "question dropped: all of its answers are empty"
 NEAREST = "answer not at its offset: the nearest place taken"
 QUESTIONS: Cases = {
     "answer not in the passage": (_squad('[{"text": "bad", "answer_start": 0}]'), _labelled(LOST), {}),
     "one answer not in the passage": (
         _squad('[{"text": "bad", "answer_start": 0}, {"text": "Good", "answer_start": 0}]'),
-        _labelled("answer dropped: it isn't in the passage"),
+        _labelled("answer that isn't in its passage"),
         {},
     ),
     "answer elsewhere": (_squad('[{"text": "words", "answer_start": 15}]'), _labelled(NEAREST), {}),
     "answer before the passage": (_squad('[{"text": "words", "answer_start": -5}]'), _labelled(NEAREST), {}),
     "answer far behind the passage": (_squad('[{"text": "Good", "answer_start": 999999}]'), _labelled(NEAREST), {}),
     "answer without an offset": (_squad('[{"text": "Good"}]'), _labelled(NEAREST), {}),
-    "empty answer": (_squad('[{"text": "", "answer_start": 0}]'), _labelled(LOST), {}),
-    "white answer": (_squad('[{"text": " ", "answer_start": 4}]'), _labelled(LOST), {}),
+    "empty answer": (_squad('[{"text": "", "answer_start": 0}]'), _labelled(EMPTY), {}),
+    "white answer": (_squad('[{"text": " ", "answer_start": 4}]'), _labelled(EMPTY), {}),
     "white space around an answer": (
         _squad('[{"text": " words", "answer_start": 4}]'),
         _labelled("white space around an answer, left out"),

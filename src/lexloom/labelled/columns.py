@@ -209,7 +209,9 @@ def _no_column(name: str, known: Sequence[str], where: str) -> DataError:
 
 
 def _rows(reading: Reading, settings: TableSettings) -> Iterator[tuple[int, Any]]:
-    if reading.source.format in ("json lines", "json", "parquet"):
+    if reading.source.format == "parquet":
+        yield from ((number, _plain(row)) for number, row in ROWS["parquet"](reading, ()))
+    elif reading.source.format in ("json lines", "json"):
         yield from ROWS[reading.source.format](reading, ())
     elif isinstance(settings.delimiter, tuple):
         yield from _split_lines(reading, settings.delimiter, settings.columns)
@@ -222,6 +224,15 @@ def _rows(reading: Reading, settings: TableSettings) -> Iterator[tuple[int, Any]
             quoting=QUOTED if quoting else UNQUOTED,
             columns=settings.columns,
         )
+
+
+def _plain(value: Any) -> Any:
+    """A value of parquet as JSON has it: dates and decimals as texts."""
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return value if value is None or isinstance(value, str | int | float) else str(value)
 
 
 def _split_lines(reading: Reading, delimiters: Sequence[str], columns: Sequence[str]) -> Iterator[tuple[int, Values]]:

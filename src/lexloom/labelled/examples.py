@@ -63,10 +63,13 @@ class Related:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer and the character of the passage where it starts."""
+    """An answer and the character of the passage where it starts.
+
+    `start` is None for an answer that isn't in the passage, word for word: it counts in scoring, not in training.
+    """
 
     text: str
-    start: int
+    start: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ def read_questions(sources: Sequence[str], settings: FileSettings, ledger: Ledge
     """Every question of every file, `where` is `file#id`.
 
     The ledger gets under "labelled" the questions, answers that stand elsewhere than at their offset (the nearest place
-    is taken), answers that aren't in their passage (dropped), and questions that lose all their answers that way
-    (dropped). Raises DataError for what isn't SQuAD's JSON, with the place in it.
+    is taken), and answers that aren't in their passage, word for word: they count in scoring, as the official scorers
+    have it, but can't be trained on. Raises DataError for what isn't SQuAD's JSON, with the place in it.
     """
     examples = list[Question]()
     for reading in open_sources(sources, settings, ledger):
@@ -75,7 +75,7 @@ def _items(value: Any, name: str, place: str, reading: Reading) -> Iterator[tupl
 
 
 def _question(values: Any, passage: str, place: str, reading: Reading) -> Question | None:
-    """None for a question whose answers were all dropped."""
+    """None for a question of empty answers alone."""
     text = _text(values, "question", place)
     check_values(values, place)
     number = values.get("id", place)
@@ -86,8 +86,10 @@ def _question(values: Any, passage: str, place: str, reading: Reading) -> Questi
         reading.ledger.count(STAGE, "empty text", where=where)
     answers = _answers(values, passage, where, reading.ledger)
     if answers == () and values.get("answers") and not values.get("is_impossible"):
-        reading.ledger.count(STAGE, "question dropped: none of its answers is in the passage", where=where)
+        reading.ledger.count(STAGE, "question dropped: all of its answers are empty", where=where)
         return None
+    if answers and all(answer.start is None for answer in answers):
+        reading.ledger.count(STAGE, "question of whose answers none is in its passage", where=where)
     return Question(where, _row(values, passage), str(number), text, passage, answers)
 
 
@@ -126,9 +128,8 @@ def _answer(value: Any, passage: str, where: str, ledger: Ledger) -> Answer | No
     start += len(text) - len(text.lstrip())
     place = nearest(visible, passage, start)
     if place is None:
-        ledger.count(STAGE, "answer dropped: it isn't in the passage", where=f"{where}: {visible[:40]!r}")
-        return None
-    if place != start:
+        ledger.count(STAGE, "answer that isn't in its passage", where=f"{where}: {visible[:40]!r}")
+    elif place != start:
         ledger.count(STAGE, "answer not at its offset: the nearest place taken", where=f"{where}: {visible[:40]!r}")
     elif visible != text:
         ledger.count(STAGE, "white space around an answer, left out", where=where)

@@ -1,6 +1,6 @@
 """Labelled texts, marked pairs and multiple choice from tables with named columns."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lexloom.base.errors import DataError
@@ -41,15 +41,15 @@ class ChoiceSettings(TableSettings):
     """The column of the right candidate, its text or its number from 0; unset: gold, label, answer or target."""
 
 
-def read_labelled(
+def stream_labelled(
     sources: Sequence[str], settings: TableSettings, ledger: Ledger, *, kind: Kind = "label"
-) -> list[Labelled]:
+) -> Iterator[Labelled]:
     """Texts or pairs, each with a label, several labels, or a number.
 
     The ledger gets under "labelled" the examples, the columns that were guessed, rows without a label, empty texts.
     Raises DataError with file, line and fix for columns that aren't clear and for rows that can't be used.
     """
-    columns, examples = Columns(settings, USUAL, ledger), list[Labelled]()
+    columns = Columns(settings, USUAL, ledger)
     for row in read_rows(sources, settings, ledger):
         try:
             texts = columns.texts(row)
@@ -59,16 +59,15 @@ def read_labelled(
             row.reading.bad_rows.add(error)
             continue
         _count(ledger, row, texts, target)
-        examples.append(Labelled(row.where, row.values, texts, target))
-    return examples
+        yield Labelled(row.where, row.values, texts, target)
 
 
-def read_related(sources: Sequence[str], settings: RelationSettings, ledger: Ledger) -> list[Related]:
+def stream_related(sources: Sequence[str], settings: RelationSettings, ledger: Ledger) -> Iterator[Related]:
     """Texts with two marked stretches: by marks in the text, which are taken out, or by columns of offsets.
 
-    Raises and counts as `read_labelled`.
+    Raises and counts as `stream_labelled`.
     """
-    columns, examples = Columns(settings, USUAL, ledger), list[Related]()
+    columns = Columns(settings, USUAL, ledger)
     for row in read_rows(sources, settings, ledger):
         try:
             text, first, second = _stretches(columns.texts(row), row, settings)
@@ -78,13 +77,12 @@ def read_related(sources: Sequence[str], settings: RelationSettings, ledger: Led
             row.reading.bad_rows.add(error)
             continue
         _count(ledger, row, (text,), target)
-        examples.append(Related(row.where, row.values, text, first, second, target))
-    return examples
+        yield Related(row.where, row.values, text, first, second, target)
 
 
-def read_choices(sources: Sequence[str], settings: ChoiceSettings, ledger: Ledger) -> list[Choices]:
-    """Questions with candidates, one of them right. Raises and counts as `read_labelled`."""
-    columns, examples = Columns(settings, USUAL_OF_CHOICES, ledger), list[Choices]()
+def stream_choices(sources: Sequence[str], settings: ChoiceSettings, ledger: Ledger) -> Iterator[Choices]:
+    """Questions with candidates, one of them right. Raises and counts as `stream_labelled`."""
+    columns = Columns(settings, USUAL_OF_CHOICES, ledger)
     for row in read_rows(sources, settings, ledger, _questions_of_c3):
         try:
             texts = columns.texts(row)
@@ -97,8 +95,24 @@ def read_choices(sources: Sequence[str], settings: ChoiceSettings, ledger: Ledge
         _count(ledger, row, (*texts, *candidates), target)
         if len(set(candidates)) < len(candidates):
             ledger.count(STAGE, "candidates alike", where=row.where)
-        examples.append(Choices(row.where, row.values, texts, candidates, target))
-    return examples
+        yield Choices(row.where, row.values, texts, candidates, target)
+
+
+def read_labelled(
+    sources: Sequence[str], settings: TableSettings, ledger: Ledger, *, kind: Kind = "label"
+) -> list[Labelled]:
+    """All that `stream_labelled` gives."""
+    return list(stream_labelled(sources, settings, ledger, kind=kind))
+
+
+def read_related(sources: Sequence[str], settings: RelationSettings, ledger: Ledger) -> list[Related]:
+    """All that `stream_related` gives."""
+    return list(stream_related(sources, settings, ledger))
+
+
+def read_choices(sources: Sequence[str], settings: ChoiceSettings, ledger: Ledger) -> list[Choices]:
+    """All that `stream_choices` gives."""
+    return list(stream_choices(sources, settings, ledger))
 
 
 def _count(ledger: Ledger, row: TableRow, texts: Sequence[str], target: Any) -> None:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from lexloom.labelled.examples import Choices, Example, Labelled, Question, Related, Tagged
 from lexloom.text.duplicates import content_hash
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class View:
     """An example as a check sees it.
 
@@ -25,12 +26,12 @@ class View:
     number: float | None = None
     flaws: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def texts(self) -> tuple[str, ...]:
         """Every text of the example once."""
         return tuple(dict.fromkeys(text for piece in self.pieces for text in piece))
 
-    @property
+    @cached_property
     def key(self) -> Hashable:
         """What copies share: their texts, but for white space and Unicode composition, and their marks."""
         return (tuple(map(content_hash, self.texts)), self.marks)
@@ -88,7 +89,7 @@ def _question(example: Question) -> View:
     flaws = tuple(
         "answer not at its place in the passage"
         for answer in answers or ()
-        if not answer.text or not example.passage.startswith(answer.text, answer.start) or answer.start < 0
+        if answer.start is None or answer.start < 0 or not example.passage.startswith(answer.text, answer.start)
     )
     # People answer the same question in different words; only whether it has an answer must agree.
     return View(example.where, ((example.question, example.passage),), labels, labels, _said(labels), flaws=flaws)

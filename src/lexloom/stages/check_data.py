@@ -86,6 +86,7 @@ def _share(label: str, facts: SplitFacts) -> str:
 
 
 def _short(name: str, most: int = 40) -> str:
+    name = name if name.isprintable() else repr(name)
     return name if len(name) <= most else f"{name[:most]}…"
 
 

@@ -45,6 +45,13 @@ def test_answer_elsewhere_is_found_at_the_nearest_place_and_counted(tmp_path: Pa
     ]
 
 
+def test_answer_in_other_words_counts_in_scoring_and_has_no_place(tmp_path: Path) -> None:
+    answers = [{"text": "the cat", "answer_start": 0}, {"text": "owl", "answer_start": 3}]
+    (question,), ledger = read("an owl", {"answers": answers}, tmp_path)
+    assert question.answers == (Answer("the cat", None), Answer("owl", 3))
+    assert ledger["labelled", "answer that isn't in its passage"].examples == [f"{tmp_path / 'a.json'}#7: 'the cat'"]
+
+
 @pytest.mark.parametrize(("start", "found"), [(-9, 0), (0, 0), (1, 0), (3, 4), (4, 4), (5, 4), (7, 8), (99, 8)])
 def test_nearest_place(start: int, found: int) -> None:
     assert nearest("owl", "owl owl owl", start) == found
