@@ -36,7 +36,15 @@ MODELS = {
         "context": CONTEXT,
     },
     "bert": {"family": "bert", "width": 48, "layers": 2, "heads": 2, "ffn_width": 96, "context": CONTEXT},
-    "modernbert": {"family": "modernbert", "preset": "toy", "context": CONTEXT},
+    "modernbert": {
+        "family": "modernbert",
+        "width": 48,
+        "layers": 2,
+        "heads": 2,
+        "ffn_width": 96,
+        "window": 4,
+        "context": CONTEXT,
+    },
 }
 
 

@@ -40,6 +40,9 @@ RECIPES = {
     "llama, muon, boundaries, best weights": recipe_of(
         "llama", steps=60, evaluate_every=10, optimizer="muon", boundaries=True, schedule="wsd", patience=2
     ),
+    "bert, whole words, pairs": recipe_of(
+        "bert", objective="masked+next", masking={"whole_words": True}, steps=60, evaluate_every=10, lr=3e-3
+    ),
 }
 
 
@@ -62,7 +65,7 @@ def main() -> int:
 def kill_many(title: str, place: Path, times: int, rng: random.Random) -> int:
     """Spend `times` kills on runs of one recipe and compare each finished run with an uninterrupted one."""
     recipe = RECIPES[title]
-    finish(fork(lambda: prepared_folder(place)))
+    finish(fork(lambda: prepared_folder(place, tokenizer="wordpiece")))
     started = time.monotonic()
     finish(fork(lambda: pretrain(recipe, place / "prepared", place / "whole")))
     whole_s, expected = time.monotonic() - started, fingerprint(place / "whole")

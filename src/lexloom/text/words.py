@@ -111,10 +111,13 @@ def _dictionary() -> tuple[dict[str, float], float]:
 
 
 def _written(tokenizer: Tokenizer, id: int) -> bytes:
-    """What a token writes, a space before it where it begins a word of its own; a line break for a special token."""
+    """What a token writes, a space before it where it begins a word of its own.
+
+    A special token writes a zero byte, which is no part of a word.
+    """
     name = tokenizer.token(id) or ""
     if id in tokenizer.special_ids or not name:
-        return b"\n"
+        return b"\0"
     if tokenizer.model_type == "WordPiece":
         continues = name.startswith(CONTINUES) or _HAN.fullmatch(name)
         return (name.removeprefix(CONTINUES) if continues else f" {name}").encode()
