@@ -266,6 +266,22 @@ CLUENER: Cases = {
     "a list": ('["abc"]\n', refused(":1:", "not an object"), {}),
     "text of 100,000 characters": (f'{{"text": "{LONG}", "label": {{}}}}\n', Read(1), {}),
 }
+PASSAGES: Cases = {
+    "passage is missing": ('{"question": "?"}\n', refused(":1:", "'context'"), {}),
+    "passage is a list": ('{"context": [], "question": "?"}\n', refused(":1:", "a list, not text"), {}),
+    "a number": ("5\n", refused(":1:", "not an object"), {}),
+    "lists of unequal length": (
+        '{"context": "a", "question": "?", "answers": {"text": ["a"], "answer_start": []}}\n',
+        refused(":1:", "not a list"),
+        {},
+    ),
+    "answers of numbers": (
+        '{"context": "a", "question": "?", "answers": {"text": [5], "answer_start": [0]}}\n',
+        refused(":1:", "a number, not text"),
+        {},
+    ),
+    "question is missing": ('{"context": "a"}\n', refused(":1:", "'question'"), {}),
+}
 SEMEVALS: Cases = {
     "no marks": ('1\t"a b"\nOther\nComment:\n', refused(":1:", "no <e1>"), {}),
     "relation of two words": (SEMEVAL.format(1).replace("Other", "An other"), refused(":2:", "isn't a relation"), {}),

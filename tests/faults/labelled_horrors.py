@@ -84,6 +84,12 @@ KINDS: dict[str, Kind] = {
         '{"text": "Good one", "label": {"x": {"Good": [[0, 3]]}}}\n{"text": "Good two", "label": {}}\n',
     ),
     "squad": Kind(squad.read_questions, FileSettings, ".json", json.dumps(SQUAD) + "\n"),
+    "passages": Kind(
+        squad.read_questions,
+        FileSettings,
+        ".jsonl",
+        '{"context": "Good a", "question": "?"}\n{"context": "Good b", "question": "?", "answers": []}\n',
+    ),
     "semeval": Kind(semeval.read_related, FileSettings, ".txt", SEMEVAL.format(1) + SEMEVAL.format(2)),
 }
 
@@ -101,6 +107,7 @@ def hostile() -> Iterator[Hostile]:
     yield from named(cases.TAGS, "conll")
     yield from named(cases.CLUENER, "cluener")
     yield from named(cases.QUESTIONS, "squad")
+    yield from named(cases.PASSAGES, "passages")
     yield from named(cases.SEMEVALS, "semeval")
 
 

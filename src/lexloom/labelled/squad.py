@@ -1,4 +1,8 @@
-"""Reading comprehension in the JSON of SQuAD 1.1 and 2.0 (Rajpurkar et al. 2016, 2018), CMRC 2018 and XQuAD."""
+"""Reading comprehension in the JSON of SQuAD 1.1 and 2.0 (Rajpurkar et al. 2016, 2018), CMRC 2018 and XQuAD.
+
+Files of rows (.jsonl, .parquet) hold the same questions one by one, as published data sets have them: context,
+question, id, and answers as {"text": […], "answer_start": […]}.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -8,12 +12,15 @@ from lexloom.base.ledger import Ledger
 from lexloom.labelled.examples import Answer, Question
 from lexloom.labelled.files import STAGE, FileSettings, open_sources
 from lexloom.text.json_rows import whole_json
+from lexloom.text.readers import ROWS
 from lexloom.text.reading import Reading
 from lexloom.text.rows import check_unicode, check_values, kind
 
+ROWS_OF = ("json lines", "parquet")
+
 
 def read_questions(sources: Sequence[str], settings: FileSettings, ledger: Ledger) -> list[Question]:
-    """Every question of every file, `where` is `file#id`.
+    """Every question of every file, `where` is `file#id` (`file:line` without an id).
 
     The ledger gets under "labelled" the questions, answers that stand elsewhere than at their offset (the nearest place
     is taken), and answers that aren't in their passage, word for word: they count in scoring, as the official scorers
@@ -22,7 +29,7 @@ def read_questions(sources: Sequence[str], settings: FileSettings, ledger: Ledge
     examples = list[Question]()
     for reading in open_sources(sources, settings, ledger):
         before = len(examples)
-        for place, passage, values in _questions(reading):
+        for place, passage, values in (_rows if reading.source.format in ROWS_OF else _questions)(reading):
             try:
                 question = _question(values, passage, place, reading)
             except DataError as error:
@@ -64,6 +71,25 @@ def _questions(reading: Reading) -> Iterator[tuple[str, str, Any]]:
                 yield deepest, passage, values
 
 
+def _rows(reading: Reading) -> Iterator[tuple[str, str, Any]]:
+    """The same for files of rows."""
+    for number, values in ROWS[reading.source.format](reading, ()):
+        try:
+            yield reading.place(number), _text(values, "context", reading.place(number)), _with_listed_answers(values)
+        except DataError as error:
+            reading.bad_rows.add(error)
+
+
+def _with_listed_answers(values: dict[str, Any]) -> dict[str, Any]:
+    """A row whose answers are a list of objects, as in SQuAD's JSON, instead of an object of two lists."""
+    match values.get("answers"):
+        case {"text": list(texts), "answer_start": list(starts)} if len(texts) == len(starts):
+            listed = [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
+            # Here an empty list means that there is no answer: rows have no is_impossible
+            return {"is_impossible": not listed, **values, "answers": listed}
+    return values
+
+
 def _items(value: Any, name: str, place: str, reading: Reading) -> Iterator[tuple[str, Any]]:
     """(place, item) of a list in an object: `file#data[0].paragraphs[2]`."""
     items = value.get(name) if isinstance(value, dict) else None
@@ -90,11 +116,7 @@ def _question(values: Any, passage: str, place: str, reading: Reading) -> Questi
         return None
     if answers and all(answer.start is None for answer in answers):
         reading.ledger.count(STAGE, "question of whose answers none is in its passage", where=where)
-    return Question(where, _row(values, passage), str(number), text, passage, answers)
-
-
-def _row(values: dict[str, Any], passage: str) -> dict[str, Any]:
-    return {"context": passage, **values}
+    return Question(where, {"context": passage, **values}, str(number), text, passage, answers)
 
 
 def _answers(values: dict[str, Any], passage: str, where: str, ledger: Ledger) -> tuple[Answer, ...] | None:

@@ -1,7 +1,9 @@
 import json
 from pathlib import Path
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from lexloom.base.errors import DataError
 from lexloom.base.ledger import Ledger
@@ -63,6 +65,21 @@ def test_text_of_passages_is_not_changed_so_that_offsets_hold(tmp_path: Path) ->
     (question,), ledger = read(passage, {"answers": [{"text": "c", "answer_start": 7}]}, tmp_path)
     assert (question.passage, question.answers) == (passage, (Answer("c", 7),))
     assert not [outcome for _, outcome, _ in ledger if "nearest" in outcome]
+
+
+def test_rows_of_published_data_sets_hold_the_same_questions(tmp_path: Path) -> None:
+    rows = [
+        {"id": "7", "context": "an owl", "question": "?", "answers": {"text": ["owl"], "answer_start": [3]}},
+        {"id": "8", "context": "an owl", "question": "?", "answers": {"text": [], "answer_start": []}},
+        {"context": "an owl", "question": "?"},
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    parquet.write_table(pyarrow.Table.from_pylist(rows[:2]), tmp_path / "a.parquet")
+    ledger = Ledger()
+    questions = read_questions([str(tmp_path / "a.jsonl"), str(tmp_path / "a.parquet")], FileSettings(), ledger)
+    assert [question.answers for question in questions] == [(Answer("owl", 3),), (), None, (Answer("owl", 3),), ()]
+    assert questions[2].where == f"{tmp_path / 'a.jsonl'}:3"
+    assert ledger["labelled", "question without answers, taken as unanswerable"].documents == 0
 
 
 def test_syntax_error_names_its_line(tmp_path: Path) -> None:
