@@ -240,6 +240,8 @@ MOON = {
         {"architectures": ["BertForSequenceClassification"], "num_labels": 2**40},
         {"architectures": ["BertForSequenceClassification"], "id2label": {}},
         {"architectures": ["BertForSequenceClassification"], "id2label": [1]},
+        {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "a", "2": "b"}},
+        {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "a", "1": 7}},
         {"architectures": ["Nobody"]},
         {"architectures": 7},
     ],

@@ -93,12 +93,13 @@ def with_head(model: Any, head: str, labels: int, *, seed: int) -> tuple[Any, li
     """The same encoder under another head, and the names of the parameters that had to be drawn from `seed`.
 
     `labels` counts the columns of the heads `sequence` and `token`; others have theirs. The head's last layer is kept
-    only if head and columns stay what they are. The tensors are copies. Raises UserError for a head that the family
-    doesn't have.
+    only if head and columns stay what they are; what no head uses is left behind. The tensors are copies. Raises
+    UserError for a head that the family doesn't have.
     """
-    old = model.config
-    check_choice("head", head, tuple(FAMILIES[family_of(model)].heads))
+    old, family = model.config, FAMILIES[family_of(model)]
+    check_choice("head", head, tuple(family.heads))
     config = replace(old, head=head, labels=labels if head in LABELLED else type(old).labels)
+    config = family.settle(config, set())
     new = new_model(family_of(model), config, seed=seed).to(next(model.parameters()).device)
     same_head = (config.head, config.labels) == (old.head, old.labels)
     known = dict(model.named_parameters())

@@ -20,7 +20,7 @@ from lexloom.models import FAMILIES, MODEL_TYPES, Family, family_of
 from lexloom.models.golden import check_golden, make_golden
 from lexloom.models.sentences import Pooling, read_pooling, write_pooling
 from lexloom.models.weights import read_model, write_weights
-from lexloom.nn.published import LABELLED, labels_table
+from lexloom.nn.published import LABELLED, labels_table, read_labels
 from lexloom.text.tokenizers import Tokenizer, load_tokenizer, write_tokenizer
 
 CONFIG = "config.json"
@@ -43,6 +43,8 @@ class ModelFolder:
     """The content of lexloom.json; empty for a folder that others wrote."""
     generation: dict[str, Any]
     """The content of generation_config.json; empty if there is none."""
+    labels: tuple[str, ...] | None = None
+    """The names of the columns of a `sequence` or `token` head, as config.json has them; None if it has none."""
     pooling: Pooling | None = None
     """How its states become one vector for a text; None for a folder that doesn't say."""
 
@@ -117,7 +119,7 @@ def load_model(path: Path, *, verify: bool = True) -> ModelFolder:
     if verify and facts:
         check_golden(model, facts.get("golden"), where=str(path / FACTS))
     generation = _read_object(path, GENERATION, required=False)
-    return ModelFolder(model, tokenizer, family, facts, generation, read_pooling(path))
+    return ModelFolder(model, tokenizer, family, facts, generation, _read_labels(path, config), read_pooling(path))
 
 
 def read_config(path: Path) -> tuple[str, Any]:
@@ -172,6 +174,14 @@ def _read_tokenizer(path: Path, vocab_size: int, facts: Mapping[str, Any]) -> To
     return tokenizer
 
 
+def _read_labels(path: Path, config: Any) -> tuple[str, ...] | None:
+    return read_labels(_read_object(path, CONFIG, required=True)) if _has_labels(config) else None
+
+
+def _has_labels(config: Any) -> bool:
+    return getattr(config, "head", None) in LABELLED
+
+
 def _special_ids(tokenizer: Tokenizer | None, family: Family) -> dict[str, int | None]:
     """The ids that transformers takes from a config; absent ones are null, so that it doesn't assume others."""
     names = ("bos", "eos", "pad") if family.is_decoder else ("bos", "eos", "pad", "cls", "sep")
@@ -187,7 +197,7 @@ def _tokenizer_settings(config: Any) -> dict[str, Any]:
 
 def _label_settings(config: Any, labels: Sequence[str] | None, problem_type: str | None) -> dict[str, Any]:
     settings: dict[str, Any] = {} if problem_type is None else {"problem_type": problem_type}
-    if labels and getattr(config, "head", None) in LABELLED:
+    if labels and _has_labels(config):
         assert len(labels) == config.labels, f"{len(labels)} names for {config.labels} labels"
         settings |= labels_table(labels)
     return settings

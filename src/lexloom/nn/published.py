@@ -62,7 +62,7 @@ def head_of(values: Mapping[str, Any], heads: Mapping[str, str]) -> dict[str, An
     found = [head for head, name in heads.items() if named == [name]]
     if not found:
         raise UserError(f"{named!r} is not supported, only one of {', '.join(heads.values())}", where="architectures")
-    return {"head": found[0], **(_read_labels(values) if found[0] in LABELLED else {})}
+    return {"head": found[0], **(_count_labels(values) if found[0] in LABELLED else {})}
 
 
 def name_labels(head: str, count: int) -> dict[str, Any]:
@@ -81,16 +81,25 @@ def labels_table(names: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def read_labels(values: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The labels of a config.json in the order of the columns, None if it has none; raises UserError for a gap."""
+    table = values.get("id2label")
+    if table is None:
+        return None
+    names = [table.get(str(number)) for number in range(len(table))] if isinstance(table, Mapping) else [None]
+    if not all(isinstance(name, str) for name in names):
+        raise UserError(f"{table!r:.80} doesn't give each number from 0 a name", where="id2label")
+    return tuple(str(name) for name in names)
+
+
 LABELLED = ("sequence", "token")
 """Heads whose columns are the labels of a task."""
 
 
-def _read_labels(values: Mapping[str, Any]) -> dict[str, Any]:
-    names = values.get("id2label")
+def _count_labels(values: Mapping[str, Any]) -> dict[str, Any]:
+    names = read_labels(values)
     if names is None:
         return {} if values.get("num_labels") is None else {"labels": values["num_labels"]}
-    if not isinstance(names, dict):
-        raise UserError(f"{names!r:.80} is not a table", where="id2label")
     return {"labels": len(names)}
 
 

@@ -70,6 +70,7 @@ def test_configs_name_the_special_ids_and_no_generation(encoder, tmp_path):
 def test_the_classification_pipeline_gives_our_labels_and_probabilities(encoder, tmp_path):
     path, model = saved(tmp_path / "model", encoder, "sequence", LABELS, task={"name": "classify", "max_tokens": 32})
     assert load_model(path).facts["task"] == {"name": "classify", "max_tokens": 32}
+    assert load_model(path).labels == tuple(LABELS)
     found = pipeline("text-classification", model=str(path), top_k=None)({"text": TEXT, "text_pair": OTHER})
     ids_1L, types_1L = framed(encoder, TEXT, OTHER)
     with torch.no_grad():

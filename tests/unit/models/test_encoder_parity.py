@@ -222,6 +222,8 @@ def test_the_files_of_bert_base_are_read_with_all_that_they_carry(texts, tmp_pat
     classifier, fresh = with_head(ours, "sequence", 2, seed=0)
     assert fresh == ["score.weight", "score.bias"], "the published pooler is worth having"
     assert torch.equal(classifier.pooler.weight, ours.pooler.weight)
+    tagger, _ = with_head(ours, "token", 2, seed=0)
+    assert tagger.pooler is None, "what no head uses isn't trained, saved or decayed"
 
 
 def test_a_tied_tensor_whose_copy_differs_is_refused(tmp_path):
@@ -317,6 +319,23 @@ def test_minilm_embeds_as_sentence_transformers_does_and_survives_a_round_trip(t
     assert (1 - functional.cosine_similarity(again_BD, expected_BD)).abs().max() < TOLERANCE
     assert torch.allclose(again_BD.norm(dim=-1), torch.ones(len(SENTENCES)))
     assert load_model(tmp_path / "ours").pooling == found.pooling
+
+
+def test_a_tuned_encoder_without_its_pooler_still_embeds_in_sentence_transformers(tmp_path):
+    from sentence_transformers import SentenceTransformer
+
+    found = load_model(MINILM)
+    model, fresh = with_head(found.model, "none", 0, seed=1)
+    assert fresh == []
+    assert model.pooler is None
+    pooling = Pooling(mode="cls", normalise=False, max_tokens=32)
+    save_model(tmp_path / "ours", model, found.tokenizer, provenance={}, generation=None, card="", pooling=pooling)
+    theirs_BD = SentenceTransformer(str(tmp_path / "ours"), device="cpu").encode(SENTENCES[:2], convert_to_tensor=True)
+    names = found.tokenizer.names
+    for sentence, theirs_D in zip(SENTENCES, theirs_BD, strict=False):
+        ids_1L = torch.tensor([[names["cls"], *found.tokenizer.encode(sentence), names["sep"]]])
+        with torch.no_grad():
+            assert (model.hidden(ids_1L)[0, 0] - theirs_D).abs().max() < TOLERANCE
 
 
 def embed(found: Any, sentences: list[str]) -> torch.Tensor:
