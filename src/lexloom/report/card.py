@@ -5,12 +5,12 @@ Front matter: https://huggingface.co/docs/hub/model-cards. What isn't known is l
 
 import json
 from collections.abc import Sequence
-from importlib.resources import files as resources
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 
 from lexloom.base.console import duration, size
+from lexloom.report.html import resource
 from lexloom.report.numbers import count, figures
 from lexloom.report.read import MODEL, Row, Run, last
 from lexloom.report.sections import evaluation_table, provenance_rows, tokenizer_table
@@ -37,10 +37,7 @@ def model_card(
     `mask` is the token that an encoder fills, None for a model that writes. `languages` are ISO 639 codes,
     `license_name` an SPDX identifier in lower case; both are stated only if given.
     """
-    environment = Environment(autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["cell"] = cell
-    template = environment.from_string(resources("lexloom.report").joinpath("card.md.jinja").read_text("utf-8"))
-    return template.render(
+    return markdown_template("card.md.jinja").render(
         front_matter=front_matter(languages, license_name, WRITES if mask is None else FILLS),
         mask=mask,
         unit=UNITS.get(run.recipe.get("objective", ""), "token"),
@@ -57,6 +54,13 @@ def model_card(
         fingerprints=provenance_rows(run),
         settings={name: json.dumps(value, ensure_ascii=False) for name, value in run.recipe.get("train", {}).items()},
     )
+
+
+def markdown_template(name: str) -> Template:
+    """A card's template of this package; `| cell` makes values safe for its tables."""
+    environment = Environment(autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["cell"] = cell
+    return environment.from_string(resource(name))
 
 
 def front_matter(languages: Sequence[str], license_name: str | None, pipeline: str) -> str:

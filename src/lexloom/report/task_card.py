@@ -1,10 +1,17 @@
-"""The model card of a fine-tuned model: `README.md` of its folder; every number in it was measured."""
+"""The model card of a fine-tuned model: `README.md` of its folder; every number in it was measured.
+
+Front matter: https://huggingface.co/docs/hub/model-cards. What isn't known is left out.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from lexloom.report.card import cell
+from lexloom.report.card import MOST_LEDGER_ROWS, cell, markdown_template
+from lexloom.report.numbers import count
+from lexloom.report.read import MODEL, Row
+from lexloom.report.task_sections import SPLITS, stated
 
 PIPELINES = {
     "classify": "text-classification",
@@ -16,50 +23,98 @@ PIPELINES = {
     "choice": "multiple-choice",
 }
 """Our tasks → the names that model hubs have for them."""
-MOST_LABELS = 30
+DOES = {
+    "classify": ("It gives a text, or a pair of texts, a label.", "本模型为一段文本（或一对文本）给出标签。"),
+    "regress": ("It gives a text, or a pair of texts, a number.", "本模型为一段文本（或一对文本）打分。"),
+    "relation": (
+        "It tells the relation between two stretches of a text; they are marked with $ and #.",
+        "本模型判断文本中两处的关系；两处分别以 $ 与 # 标出。",
+    ),
+    "tag": ("It finds entities in a text, as B- and I- tags on its words.", "本模型以 B-、I- 标签找出文本中的实体。"),
+    "span": ("It finds the answer to a question in a passage.", "本模型在篇章中找出问题的答案。"),
+    "similarity": (
+        "It turns a text into a vector; the cosine of two vectors says how alike the texts are.",
+        "本模型把文本变为向量；两向量的余弦表示文本的相似程度。",
+    ),
+    "choice": ("It picks the best of several candidates for a text.", "本模型为文本从多个候选中选出最佳者。"),
+}
+TRANSFORMERS = ("classify", "tag", "span")
+"""Tasks whose folder a pipeline of transformers takes texts for as they are."""
+MOST_LABELS = 60
 
 
-def task_card(task: Mapping[str, Any], results: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
-    """The card: what the model does, how well, with intervals, and what it was made from."""
+def task_card(
+    task: Mapping[str, Any], results: Mapping[str, Any], provenance: Mapping[str, Any], ledger: Sequence[Row] = ()
+) -> str:
+    """The card: what the model does, how well, with intervals, and what it was made from.
+
+    `task` is as in lexloom.json, `results` as in results.json, `ledger` as in ledger.json.
+    """
     name = task["name"]
-    labels = [f"`{cell(label)}`" for label in task["labels"][:MOST_LABELS]]
-    more = len(task["labels"]) - len(labels)
-    front = {"library_name": "lexloom", "pipeline_tag": PIPELINES.get(name), "tags": ["lexloom", name]}
-    lines = [
-        "---",
-        *(f"{key}: {json.dumps(value)}" for key, value in front.items() if value),
-        "---",
-        "",
-        f"# A model for the task {name}",
-        "",
-        f"Fine-tuned with Lexloom on {provenance['train_examples']:,} examples in {provenance['steps']:,} steps; "
-        f"texts are read up to {task['max_tokens']:,} tokens. Every number on this page was measured.",
-        "",
-        *([f"Labels: {', '.join(labels)}{f' and {more} more' if more > 0 else ''}.", ""] if labels else []),
-        *_table(results),
-        "",
-        "```bash",
-        "lexloom predict FOLDER new.csv",
-        "```",
-        "",
-    ]
-    return "\n".join(lines)
+    return markdown_template("task_card.md.jinja").render(
+        front_matter=_front_matter(task),
+        name=name,
+        pipeline=PIPELINES[name],
+        does=DOES[name],
+        folder=MODEL,
+        loads_in_transformers=name in TRANSFORMERS,
+        labels=[f"`{cell(label)}`" for label in task["labels"][:MOST_LABELS]],
+        more_labels=max(0, len(task["labels"]) - MOST_LABELS),
+        max_tokens=count(task["max_tokens"]),
+        began=_beginning(provenance),
+        examples=count(provenance["train_examples"]),
+        steps=count(provenance["steps"]),
+        rows=list(_figures(results)),
+        files=_data_files(provenance),
+        ledger=[
+            (row["stage"], row["outcome"], count(row["documents"]), count(row["characters"]))
+            for row in ledger[:MOST_LEDGER_ROWS]
+        ],
+        settings={key: json.dumps(value, ensure_ascii=False) for key, value in _settings(provenance).items()},
+    )
 
 
-def _table(results: Mapping[str, Any]) -> list[str]:
-    rows = [
-        f"| {split} | {cell(metric)} | {_number(figure, 'value')} | {_interval(figure)} | {found['examples']:,} |"
-        for split, found in results["splits"].items()
-        for metric, figure in found["figures"].items()
-    ]
-    if not rows:
-        return ["Nothing was measured: there was no labelled data beside the training data."]
-    return ["| split | metric | value | 95 % interval | examples |", "|---|---|---|---|---|", *rows]
+def _front_matter(task: Mapping[str, Any]) -> str:
+    """The YAML between the dashes; every value is written as JSON, which YAML contains."""
+    name, language = task["name"], (task.get("settings") or {}).get("language")
+    sentences = ["sentence-transformers"] if name == "similarity" else []
+    values = {
+        "language": [language] if language else [],
+        "library_name": "lexloom",
+        "pipeline_tag": PIPELINES[name],
+        "tags": ["lexloom", name, *sentences],
+    }
+    return "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items() if value)
 
 
-def _interval(figure: Mapping[str, Any]) -> str:
-    return "–" if figure["low"] is None else f"{_number(figure, 'low')} to {_number(figure, 'high')}"
+def _beginning(provenance: Mapping[str, Any]) -> tuple[str, str]:
+    """What the training began with, in both languages; the folder's name says nothing about where it lay."""
+    began = provenance.get("began_with") or {}
+    folder = Path(str(began.get("folder", ""))).name
+    if not folder:
+        return "", ""
+    if began.get("from_nothing"):
+        return f", from random weights in the shape of `{cell(folder)}`", f"，按 `{cell(folder)}` 的形状从随机权重开始"
+    return f", beginning with the weights of `{cell(folder)}`", f"，从 `{cell(folder)}` 的权重开始"
 
 
-def _number(figure: Mapping[str, Any], key: str) -> str:
-    return f"{100 * figure[key]:.2f}" if figure["percent"] else f"{figure[key]:.4f}"
+def _figures(results: Mapping[str, Any]) -> Iterator[Row]:
+    for split, found in results["splits"].items():
+        for metric, figure in found["figures"].items():
+            yield {
+                "split": " ".join(SPLITS.get(split, (split, ""))),
+                "metric": metric,
+                "examples": count(found["examples"]),
+                **stated(figure),
+            }
+
+
+def _data_files(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The names of the files of each split."""
+    data = (provenance.get("recipe") or {}).get("data") or {}
+    named = [(split, [Path(name).name for name in data.get(split) or ()]) for split in ("train", "validation", "test")]
+    return [(split, ", ".join(names)) for split, names in named if names]
+
+
+def _settings(provenance: Mapping[str, Any]) -> Row:
+    return dict((provenance.get("recipe") or {}).get("train") or {})

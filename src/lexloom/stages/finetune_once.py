@@ -89,7 +89,7 @@ def _finish(session: Session, parts: Adapting) -> None:
         setting.tokenizer,
         provenance=provenance,
         generation=None,
-        card=task_card(task, results, provenance),
+        card=task_card(task, results, provenance, parts.data.ledger.to_json()),
         labels=list(setting.labels) if setting.labels else None,
         task=task,
         problem_type=_problem_type(parts),
