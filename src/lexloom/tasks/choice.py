@@ -14,7 +14,7 @@ from torch import nn
 from lexloom.base.ledger import Ledger
 from lexloom.data.batches import IGNORE
 from lexloom.labelled.examples import Choices
-from lexloom.labelled.tables import ChoiceSettings, read_choices
+from lexloom.labelled.tables import ChoiceSettings, stream_choices
 from lexloom.metrics import Metric, accuracy
 from lexloom.objectives.contract import Batch, Loss
 from lexloom.tasks.batches import batch_of, by_example, scores_at_spots
@@ -85,7 +85,7 @@ def reference(example: Choices, setting: Setting) -> int | None:
 
 CHOICE = Task(
     settings=ChoiceSettings,
-    read=read_choices,
+    stream=stream_choices,
     labels=lambda examples, settings: (),
     head="choice",
     columns=lambda labels: 1,

@@ -5,7 +5,7 @@ the pairs: Devlin et al. 2018 (BERT), section 4.1.
 Axes: N examples, S spots, C columns.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from lexloom.base.ledger import Ledger
 from lexloom.data.batches import IGNORE
 from lexloom.labelled.columns import TableSettings
 from lexloom.labelled.examples import Labelled
-from lexloom.labelled.tables import read_labelled
+from lexloom.labelled.tables import stream_labelled
 from lexloom.metrics import Metric, accuracy, f1, matthews, multilabel_f1, precision, recall, subset_accuracy
 from lexloom.objectives.contract import Batch, Loss
 from lexloom.tasks.batches import batch_of, by_example, scores_at_spots
@@ -39,9 +39,9 @@ class ClassifySettings(TableSettings, LongTexts):
     """With several labels: the probability from which on a label is given."""
 
 
-def read(sources: Sequence[str], settings: ClassifySettings, ledger: Ledger) -> list[Labelled]:
+def stream(sources: Sequence[str], settings: ClassifySettings, ledger: Ledger) -> Iterator[Labelled]:
     """Rows of labelled tables."""
-    return read_labelled(sources, settings, ledger, kind="labels" if settings.several else "label")
+    return stream_labelled(sources, settings, ledger, kind="labels" if settings.several else "label")
 
 
 def labels(examples: Sequence[Labelled], settings: ClassifySettings) -> tuple[str, ...]:
@@ -92,10 +92,11 @@ def decode(example: Labelled, encoded: Encoded, outputs: Sequence[Floats], setti
 
 
 def judge(setting: Setting) -> tuple[Metric, ...]:
-    """Accuracy and macro figures; with several labels micro F1, macro F1 and exact sets."""
+    """Accuracy and macro figures, F1 of "1" among "0" and "1"; with several labels micro F1, macro F1, exact sets."""
     if setting.settings.several:
         return multilabel_f1("micro"), multilabel_f1("macro", setting.labels), subset_accuracy()
-    return accuracy(), f1("macro"), precision("macro"), recall("macro"), matthews()
+    found = [f1("binary", positive="1")] if setting.labels == ("0", "1") else []
+    return accuracy(), f1("macro"), precision("macro"), recall("macro"), matthews(), *found
 
 
 def plain(prediction: Prediction) -> Any:
@@ -135,7 +136,7 @@ def _several_columns(example: Labelled, columns: Columns, ledger: Ledger) -> lis
 
 CLASSIFY = Task(
     settings=ClassifySettings,
-    read=read,
+    stream=stream,
     labels=labels,
     head="sequence",
     columns=len,

@@ -6,7 +6,7 @@ a task what the training loop takes.
 Axes: P pieces, T tokens (flattened), S spots, C columns of the head.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,8 +92,11 @@ class Task:
     """The `[task]` section of a recipe: columns, and what the task can vary."""
     settle: Callable[[Sequence[Any], Any], Any] = as_given
     """(training examples, settings) → the settings, with what they leave to the data filled in."""
-    read: Callable[[Sequence[str], Any, Ledger], list[Any]]
-    """(sources, settings, ledger) → examples (see lexloom.labelled); what can't be used is counted and located."""
+    stream: Callable[[Sequence[str], Any, Ledger], Iterable[Any]]
+    """(sources, settings, ledger) → examples (see lexloom.labelled), of tables one after the other as they are read.
+
+    What can't be used is counted and located.
+    """
     labels: Callable[[Sequence[Any], Any], tuple[str, ...]]
     """(training examples, settings) → the labels, in an order that doesn't depend on that of the examples."""
     head: str
@@ -119,6 +122,10 @@ class Task:
     """What the metrics take of an example, None if it has no label."""
     augmentable: bool = False
     """Whether words can be left out and swapped without the target losing its place or its sense."""
+
+    def read(self, sources: Sequence[str], settings: Any, ledger: Ledger) -> list[Any]:
+        """All examples that `stream` gives."""
+        return list(self.stream(sources, settings, ledger))
 
 
 def fit_setting(

@@ -4,17 +4,16 @@ Axes: S spots, C columns.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
-import torch
 
 from lexloom.base.ledger import Ledger
 from lexloom.tasks.batches import pack
 from lexloom.tasks.contract import Encoded, Floats, Piece, Prediction, Setting, Task
+from lexloom.tasks.passes import PORTION_TOKENS, in_passes, portions
 
-BATCH_TOKENS = 4096
-"""Enough for full speed on a CPU: more tokens leave its caches."""
 SORTED_EXAMPLES = 4096
 """Examples encoded and sorted by length at once; the bound of memory."""
 
@@ -27,11 +26,13 @@ def predict(
     *,
     ledger: Ledger,
     tick: Callable[[int], None] | None = None,
-    batch_tokens: int = BATCH_TOKENS,
+    batch_tokens: int = PORTION_TOKENS,
+    threads: int | None = None,
 ) -> list[Prediction]:
     """One prediction per example, in their order; none depends on what else is in its batch.
 
-    `tick(done)` is called after each with the number of examples that are done.
+    `tick(done)` is called after each with the number of examples that are done. `threads` portions are computed at a
+    time, as many as there are cores if None.
     """
     model.eval()
     predictions: list[Prediction] = []
@@ -39,7 +40,7 @@ def predict(
         some = examples[start : start + SORTED_EXAMPLES]
         encoded = task.encode(some, setting, ledger)
         order = sorted(range(len(some)), key=lambda index: max(len(piece.ids) for piece in encoded[index].pieces))
-        outputs = head_outputs(model, task, [encoded[index] for index in order], batch_tokens)
+        outputs = head_outputs(model, task, [encoded[index] for index in order], batch_tokens, threads)
         found: dict[int, Prediction] = {}
         for index, output in zip(order, outputs, strict=True):
             found[index] = task.decode(some[index], encoded[index], output, setting)
@@ -49,29 +50,21 @@ def predict(
     return predictions
 
 
-def head_outputs(model: Any, task: Task, encoded: Sequence[Encoded], batch_tokens: int) -> Iterator[list[Floats]]:
+def head_outputs(
+    model: Any, task: Task, encoded: Sequence[Encoded], batch_tokens: int, threads: int | None = None
+) -> Iterator[list[Floats]]:
     """For each encoded example in turn, the head's outputs of its pieces."""
+
+    def forward(some: Sequence[Piece]) -> list[Floats]:
+        return _outputs(model, task, some)
+
     pieces = [piece for example in encoded for piece in example.pieces]
-    outputs = (output for batch in _batches(pieces, batch_tokens) for output in _forward(model, task, batch))
+    outputs = chain.from_iterable(in_passes(forward, list(portions(pieces, batch_tokens)), threads))
     for example in encoded:
         yield [next(outputs) for _ in example.pieces]
 
 
-def _batches(pieces: Sequence[Piece], batch_tokens: int) -> Iterator[list[Piece]]:
-    batch: list[Piece] = []
-    tokens = 0
-    for piece in pieces:
-        if batch and tokens + len(piece.ids) > batch_tokens:
-            yield batch
-            batch, tokens = [], 0
-        batch.append(piece)
-        tokens += len(piece.ids)
-    if batch:
-        yield batch
-
-
-@torch.inference_mode()
-def _forward(model: Any, task: Task, pieces: Sequence[Piece]) -> list[Floats]:
+def _outputs(model: Any, task: Task, pieces: Sequence[Piece]) -> list[Floats]:
     packed = pack(pieces)
     x_BLD = model.hidden(packed.ids_BL, runs=packed.runs, types_BL=packed.types_BL)
     x_SD = x_BLD.flatten(0, 1)[packed.spots_S.to(x_BLD.device)]

@@ -17,7 +17,7 @@ from lexloom.base.errors import DataError
 from lexloom.base.ledger import Ledger
 from lexloom.labelled.columns import TableSettings
 from lexloom.labelled.examples import Labelled
-from lexloom.labelled.tables import read_labelled
+from lexloom.labelled.tables import stream_labelled
 from lexloom.metrics import Metric, mean_absolute_error, mean_squared_error, pearson, spearman
 from lexloom.objectives.contract import Batch, Loss
 from lexloom.tasks.batches import batch_of, by_example, scores_at_spots
@@ -95,7 +95,7 @@ def _standard(example: Labelled, setting: Setting) -> float | None:
 REGRESS = Task(
     settings=RegressSettings,
     settle=settle,
-    read=partial(read_labelled, kind="number"),
+    stream=partial(stream_labelled, kind="number"),
     labels=lambda examples, settings: (),
     head="sequence",
     columns=lambda labels: 1,

@@ -5,7 +5,7 @@ the vocabulary stays as it is; the sequence is judged at its first token. Of a l
 stays.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -37,11 +37,11 @@ class RelationSettings(tables.RelationSettings):
     """`table`: rows with named columns; `semeval`: the blocks of lines of SemEval-2010 Task 8."""
 
 
-def read(sources: Sequence[str], settings: RelationSettings, ledger: Ledger) -> list[Related]:
+def stream(sources: Sequence[str], settings: RelationSettings, ledger: Ledger) -> Iterable[Related]:
     """Texts with two marked stretches."""
     if settings.format == "semeval":
         return semeval.read_related(sources, settings, ledger)
-    return tables.read_related(sources, settings, ledger)
+    return tables.stream_related(sources, settings, ledger)
 
 
 def labels(examples: Sequence[Related], settings: RelationSettings) -> tuple[str, ...]:
@@ -138,7 +138,7 @@ def reference(example: Related, setting: Setting) -> str | None:
 
 RELATION = Task(
     settings=RelationSettings,
-    read=read,
+    stream=stream,
     labels=labels,
     head="sequence",
     columns=len,

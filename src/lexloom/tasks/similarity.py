@@ -18,7 +18,7 @@ from lexloom.base.errors import DataError
 from lexloom.base.ledger import Ledger
 from lexloom.labelled.columns import TableSettings
 from lexloom.labelled.examples import Labelled
-from lexloom.labelled.tables import read_labelled
+from lexloom.labelled.tables import stream_labelled
 from lexloom.metrics import Metric, pearson, spearman
 from lexloom.objectives.contract import Batch, Loss
 from lexloom.tasks.batches import batch_of, by_piece, states_at_spots
@@ -159,7 +159,7 @@ def _target(example: Labelled, setting: Setting) -> float | None:
 SIMILARITY = Task(
     settings=SimilaritySettings,
     settle=settle,
-    read=partial(read_labelled, kind="number"),
+    stream=partial(stream_labelled, kind="number"),
     labels=lambda examples, settings: (),
     head="none",
     columns=lambda labels: 0,

@@ -228,7 +228,7 @@ def _is_chinese(text: str) -> bool:
 SPAN = Task(
     settings=SpanSettings,
     settle=settle,
-    read=read_questions,
+    stream=read_questions,
     labels=lambda examples, settings: (),
     head="span",
     columns=lambda labels: 2,

@@ -39,7 +39,7 @@ class TagSettings(conll.ConllSettings):
     """`conll`: columns of words and tags; `cluener`: json lines of texts and the entities in them."""
 
 
-def read(sources: Sequence[str], settings: TagSettings, ledger: Ledger) -> list[Tagged]:
+def stream(sources: Sequence[str], settings: TagSettings, ledger: Ledger) -> list[Tagged]:
     """Texts with their words and entities."""
     if settings.format == "cluener":
         return cluener.read_tagged(sources, settings, ledger)
@@ -141,7 +141,7 @@ def _target(example: Tagged, columns: dict[str, int], ledger: Ledger) -> list[in
 
 TAG = Task(
     settings=TagSettings,
-    read=read,
+    stream=stream,
     labels=labels,
     head="token",
     columns=len,

@@ -1,0 +1,85 @@
+"""Texts as vectors: the encoder's states, averaged over a text's tokens or taken at its first one.
+
+Source: Reimers and Gurevych 2019 (Sentence-BERT); the numbers are those of sentence-transformers.
+Axes: N texts, D width, T tokens of a portion (flattened).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from lexloom.base.ledger import Ledger
+from lexloom.models.sentences import Pooling
+from lexloom.nn.inference import one_thread
+from lexloom.tasks.batches import pack
+from lexloom.tasks.contract import Piece, Setting
+from lexloom.tasks.encoding import cut_pieces
+from lexloom.tasks.losses import group_means
+from lexloom.tasks.passes import in_passes, portions
+from lexloom.text.tokenizers import Tokenizer
+
+Vectors = NDArray[np.float32]
+
+PLAIN = Pooling(mode="mean", normalise=False)
+"""For an encoder whose folder doesn't say how its states are pooled."""
+FEW_TOKENS = 96
+"""Up to here a second thread costs more than it helps."""
+
+
+def embed(
+    model: Any,
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+    pooling: Pooling = PLAIN,
+    *,
+    ledger: Ledger | None = None,
+    places: Sequence[str] | None = None,
+    tick: Callable[[int], None] | None = None,
+) -> Vectors:
+    """One vector for each text, (N, D), in float32.
+
+    Texts longer than `pooling.max_tokens` (or the model's context) are cut; `ledger` counts what is lost, at `places`.
+    `tick` is told how many texts are done. The model must be in evaluation mode.
+    """
+    limit = model.config.context if pooling.max_tokens is None else min(pooling.max_tokens, model.config.context)
+    setting = Setting(tokenizer=tokenizer, settings=None, labels=(), max_tokens=limit)
+    where = [f"text {number}" for number in range(1, len(texts) + 1)] if places is None else places
+    pieces = cut_pieces([(text,) for text in texts], where, setting, Ledger() if ledger is None else ledger)
+    order = sorted(range(len(pieces)), key=lambda number: len(pieces[number].ids))
+    vectors_ND = np.empty((len(pieces), model.config.width), np.float32)
+    done = 0
+    for some_RD in _vectors(model, [pieces[number] for number in order], pooling):
+        vectors_ND[order[done : done + len(some_RD)]] = some_RD
+        done += len(some_RD)
+        if tick is not None:
+            tick(done)
+    return vectors_ND
+
+
+def _vectors(model: Any, pieces: Sequence[Piece], pooling: Pooling) -> Any:
+    def forward(portion: list[Piece]) -> Vectors:
+        vectors: Vectors = _pooled(model, portion, pooling).float().cpu().numpy()
+        return vectors
+
+    if sum(len(piece.ids) for piece in pieces) <= FEW_TOKENS:
+        with one_thread():
+            yield from in_passes(forward, list(portions(pieces)))
+    else:
+        yield from in_passes(forward, list(portions(pieces)))
+
+
+def _pooled(model: Any, pieces: Sequence[Piece], pooling: Pooling) -> Tensor:
+    """The vectors of a portion of pieces, shortest first, (N, D)."""
+    packed = pack(pieces)
+    x_TD: Tensor = model.hidden(packed.ids_BL, runs=packed.runs, types_BL=packed.types_BL).flatten(0, 1)
+    lengths_N = torch.tensor(packed.runs, device=x_TD.device)
+    if pooling.mode == "cls":
+        x_ND = x_TD[lengths_N.cumsum(0) - lengths_N]
+    else:
+        x_ND = group_means(x_TD, torch.repeat_interleave(torch.arange(len(pieces), device=x_TD.device), lengths_N))
+    return functional.normalize(x_ND, dim=-1) if pooling.normalise else x_ND
