@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lexloom.base import files
 from lexloom.base.console import aligned
 from lexloom.base.errors import DataError
 from lexloom.base.ledger import Ledger
@@ -12,9 +13,11 @@ from lexloom.base.recipe import check as check_settings
 from lexloom.base.recipe import choose
 from lexloom.labelled.check import Report, SplitFacts, check
 from lexloom.report.numbers import count, figures
+from lexloom.stages.adapting import MOST_TOKENS
 from lexloom.tasks import TASKS
 from lexloom.text.tokenizers import load_tokenizer
 
+CONFIG = "config.json"
 EXAMPLES = "examples"
 LABELS_SHOWN = 20
 
@@ -29,8 +32,8 @@ def check_data(
 ) -> Report:
     """Read the labelled data of each split (`train`, `validation`, `test`) as the task does, and look it over.
 
-    With a model folder lengths are its tokens, and `max_tokens` is the limit they are held against; else they are
-    characters. Raises RecipeError for an unknown task or setting, DataError for what can't be read or is empty.
+    With a model folder lengths are its tokens, held against `max_tokens` (unset: what fine-tuning would take); else
+    they are characters. Raises RecipeError for an unknown task or setting, DataError for what can't be read or is empty.
     """
     chosen = choose(TASKS, task, field="task")
     checked, ledger = check_settings(chosen.settings, dict(settings), where=f"the settings of {task}"), Ledger()
@@ -38,8 +41,14 @@ def check_data(
     splits = {name: chosen.read(list(paths), checked, ledger) for name, paths in sources.items() if paths}
     if not any(splits.values()):
         raise DataError("there is no example in any split", fix="Name files that hold labelled data.")
-    report = check(splits, tokenizer=tokenizer, max_tokens=max_tokens)
+    limit = _context(model) if model is not None and max_tokens is None else max_tokens
+    report = check(splits, tokenizer=tokenizer, max_tokens=limit)
     return replace(report, ledger=tuple(row for row in ledger.to_json() if row["outcome"] != EXAMPLES))
+
+
+def _context(model: Path) -> int | None:
+    context = files.read_json(model / CONFIG).get("max_position_embeddings")
+    return min(context, MOST_TOKENS) if isinstance(context, int) else None
 
 
 def describe(report: Report) -> str:

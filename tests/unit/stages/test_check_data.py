@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 
 from lexloom.base.errors import DataError, RecipeError
+from lexloom.base.files import new_folder
 from lexloom.stages.check_data import check_data, describe
+from lexloom.text.tokenizers import TokenizerSettings, train_tokenizer, write_tokenizer
 
 
 def table(folder: Path, name: str, *rows: tuple[str, str]) -> list[str]:
@@ -30,6 +32,18 @@ def test_tags_that_start_inside_are_told_with_their_line(tmp_path: Path) -> None
     (tmp_path / "a.bio").write_text("a B-X\nb O\nc I-X\n\nd B-X\ne B-Y\n\nf O\n", encoding="utf-8")
     text = describe(check_data("tag", {}, {"train": [str(tmp_path / "a.bio")]}))
     assert f"1  an entity starts with a tag inside ({tmp_path}/a.bio:3)" in text
+
+
+def test_lengths_are_held_against_the_context_of_the_model(tmp_path: Path) -> None:
+    tokenizer = train_tokenizer(iter(["one two three four"] * 4), TokenizerSettings(kind="wordpiece", vocab_size=60))
+    with new_folder(tmp_path / "model") as folder:
+        write_tokenizer(folder, tokenizer)
+        folder.write_json("config.json", {"max_position_embeddings": 4})
+    sources = {"train": table(tmp_path, "a.csv", ("one two three four", "a"), ("one", "b"))}
+    report = check_data("classify", {}, sources, model=tmp_path / "model")
+    assert (report.unit, report.limit, report.splits["train"].over_limit) == ("tokens", 4, 1)
+    assert "over 4" in describe(report)
+    assert check_data("classify", {}, sources, model=tmp_path / "model", max_tokens=64).splits["train"].over_limit == 0
 
 
 def test_unknown_task_setting_and_missing_data_are_refused(tmp_path: Path) -> None:
