@@ -92,6 +92,7 @@ TABLES: Cases = {
     "encoding that isn't": (HEAD, refused("not a text encoding"), {"encoding": "utf-9"}),
     "unknown setting": (HEAD, refused("unknown key", "text"), {"txt": "a"}),
     "text column without a name in the settings": (HEAD + "a,b\n", refused("text = ''"), {"text": ""}),
+    "three texts": (HEAD + "a,b\n", refused("more than a pair"), {"text": ["a", "b", "c"]}),
     "empty list of texts": (HEAD + "a,b\n", refused("text"), {"text": []}),
 }
 ROWS: Cases = {

@@ -68,6 +68,13 @@ class TableSettings(FileSettings):
     quoting: bool | None = None
     """Whether quotes hold cells together; unset: in .csv only."""
 
+    @field_validator("text")
+    @classmethod
+    def _one_or_two(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        if isinstance(value, tuple) and len(value) > 2:
+            raise ValueError("names more than a pair of texts")
+        return value
+
     @field_validator("columns")
     @classmethod
     def _unique(cls, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -33,7 +33,8 @@ def check_data(
     """Read the labelled data of each split (`train`, `validation`, `test`) as the task does, and look it over.
 
     With a model folder lengths are its tokens, held against `max_tokens` (unset: what fine-tuning would take); else
-    they are characters. Raises RecipeError for an unknown task or setting, DataError for what can't be read or is empty.
+    they are characters. Raises RecipeError for an unknown task or setting, DataError for what can't be read, and where
+    there is nothing.
     """
     chosen = choose(TASKS, task, field="task")
     checked, ledger = check_settings(chosen.settings, dict(settings), where=f"the settings of {task}"), Ledger()

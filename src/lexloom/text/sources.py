@@ -45,7 +45,8 @@ def find_sources(sources: Sequence[str], ledger: Ledger, *, otherwise: str | Non
     """Every file that `sources` name, folders recursively, in sorted order inside each folder and pattern.
 
     What lies in a folder but can't be read as text (another suffix, a broken link, a pipe) is counted in the ledger;
-    the same thing named directly is an error, but for a file of another suffix if `otherwise` says its format.
+    the same thing named directly is an error. If `otherwise` says the format of files of another suffix, they are read
+    where they are named or match a pattern.
     A file named twice is read once. Raises DataError.
     """
     if not sources:
@@ -72,31 +73,31 @@ def _expand(sources: Sequence[str], ledger: Ledger, otherwise: str | None) -> It
             elif os.path.lexists(name):
                 yield _named_file(name, otherwise)
             elif glob.has_magic(name):
-                yield from _matching(name, ledger)
+                yield from _matching(name, ledger, otherwise)
             else:
                 raise DataError("no such file or folder", where=shown(name), fix=_spelling(name))
         except (OSError, ValueError) as error:
             raise DataError(f"can't be opened: {_reason(error)}", where=shown(name)) from None
 
 
-def _matching(pattern: str, ledger: Ledger) -> Iterator[Source]:
+def _matching(pattern: str, ledger: Ledger, otherwise: str | None) -> Iterator[Source]:
     names = sorted(glob.glob(pattern, recursive=True))
     if not names:
         raise DataError("the pattern matches nothing", where=shown(pattern), fix="Check it with `ls`.")
-    yield from _some(names, ledger, where=shown(pattern))
+    yield from _some(names, ledger, otherwise, where=shown(pattern))
 
 
 def _in_folder(folder: str, ledger: Ledger) -> Iterator[Source]:
-    yield from _some(_walk(folder, ledger), ledger, where=shown(folder))
+    yield from _some(_walk(folder, ledger), ledger, None, where=shown(folder))
 
 
-def _some(names: Iterable[str], ledger: Ledger, *, where: str) -> Iterator[Source]:
+def _some(names: Iterable[str], ledger: Ledger, otherwise: str | None, *, where: str) -> Iterator[Source]:
     """The readable ones among `names`; having none at all is an error."""
     count = 0
     for name in names:
         if os.path.isdir(name):
             continue
-        source = _listed_file(name, ledger)
+        source = _listed_file(name, ledger, otherwise)
         if source is not None:
             count += 1
             yield source
@@ -132,7 +133,7 @@ def _enter(folder: str, ledger: Ledger) -> bool:
 
 def _named_file(name: str, otherwise: str | None) -> Source:
     """A file that the user named: every obstacle is an error."""
-    kind = _format(name) or (otherwise and (otherwise, _compression(name))) or None
+    kind = _format(name, otherwise)
     if not os.path.exists(name):
         raise DataError("is a link to something that isn't there", where=shown(name), fix="Remove the link or mend it.")
     if not os.path.isfile(name):
@@ -142,9 +143,9 @@ def _named_file(name: str, otherwise: str | None) -> Source:
     return Source(shown(name), Path(name), *kind)
 
 
-def _listed_file(name: str, ledger: Ledger) -> Source | None:
+def _listed_file(name: str, ledger: Ledger, otherwise: str | None) -> Source | None:
     """A file found in a folder: obstacles are counted."""
-    kind = _format(name)
+    kind = _format(name, otherwise)
     if not os.path.exists(name):
         ledger.count("read", "broken link", where=shown(name))
     elif not os.path.isfile(name):
@@ -156,13 +157,14 @@ def _listed_file(name: str, ledger: Ledger) -> Source | None:
     return None
 
 
-def _format(name: str) -> tuple[str, str] | None:
+def _format(name: str, otherwise: str | None = None) -> tuple[str, str] | None:
     """(format, compression) by suffix, in any case: `a.jsonl.gz` → ("json lines", ".gz")."""
     lowered = os.path.basename(name).lower()
     compression = _compression(lowered)
     bare = lowered.removesuffix(compression)
     suffix = os.path.splitext(bare)[1] or bare
-    return (FORMATS[suffix], compression) if suffix in FORMATS else None
+    kind = FORMATS.get(suffix, otherwise)
+    return None if kind is None else (kind, compression)
 
 
 def _compression(name: str) -> str:

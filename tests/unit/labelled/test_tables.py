@@ -1,3 +1,4 @@
+import gzip
 import json
 from pathlib import Path
 
@@ -65,6 +66,15 @@ def test_guessed_columns_are_said_in_the_ledger(tmp_path: Path) -> None:
     assert example.texts == ("a", "b")
     assert ledger["labelled", "taken as the text: 'sentence1', 'sentence2'"].examples == [str(file)]
     assert ledger["labelled", "taken as the label: 'gold'"].examples == [str(file)]
+
+
+def test_files_of_any_suffix_are_read_where_a_pattern_means_them(tmp_path: Path) -> None:
+    (tmp_path / "a.train").write_text("text\tlabel\na\tb\n", encoding="utf-8")
+    (tmp_path / "b.train.gz").write_bytes(gzip.compress(b"text\tlabel\nc\td\n"))
+    examples, _ = labelled(tmp_path / "*.train*")
+    assert [example.texts for example in examples] == [("a",), ("c",)]
+    with pytest.raises(DataError, match="no file that can be read"):
+        labelled(tmp_path)
 
 
 def test_named_columns_are_not_guessed(tmp_path: Path) -> None:
