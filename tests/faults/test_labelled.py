@@ -2,6 +2,7 @@
 never silence."""
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,35 @@ def assert_usable(examples: list[Example], ledger: Ledger) -> None:
 
 def test_there_are_two_hundred_different_cases() -> None:
     assert len({case.name for case in ALL}) == len(ALL) >= 200
+
+
+PIECES = [
+    *b'"\n\r\t,{}[]:\\0 \0\xff',
+    *(piece.encode() for piece in ("\\ud800", "null", "NaN", "\u3000", "<e1>", "I-X")),
+]
+
+
+def damaged(good: bytes, generator: random.Random) -> bytes:
+    """A few bytes put in, replaced, left out or repeated."""
+    data = bytearray(good)
+    for _ in range(generator.randrange(1, 5)):
+        start, length = generator.randrange(len(data) + 1), generator.choice((0, 0, 1, 9))
+        piece = generator.choice([*PIECES, data[start : start + 20], b""])
+        data[start : start + length] = bytes([piece]) if isinstance(piece, int) else piece
+    return bytes(data)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_random_damage_ends_in_the_same_two_ways(name: str, tmp_path: Path) -> None:
+    generator, kind, refused = random.Random(name), KINDS[name], list[str]()
+    for _ in range(100):
+        case = Hostile(name, name, damaged(kind.good.encode(), generator), Read(0))
+        try:
+            examples, ledger, _ = read(case, tmp_path)
+        except UserError as error:
+            refused.append(str(error.where))
+        else:
+            assert list(ledger), "nothing is said"
+            assert_usable(examples, ledger)
+    assert 0 < len(refused) < 100
+    assert all(place.startswith(str(tmp_path)) for place in refused)
