@@ -1,0 +1,141 @@
+"""Fine-tuning speed on real lengths, side by side, one contender per process, alternating rounds: examples per second.
+
+python benchmarks/finetune.py recipes/sst2-minilm.toml
+python benchmarks/finetune.py recipes/imdb-minilm.toml --rounds 2 --seconds 40 train.max_tokens=256
+
+The recipe is one for `lexloom finetune` that classifies single texts; everything after it wins over it. All contenders
+take the same examples in batches of the same size, in float32, with the model's own dropout, with AdamW and clipping:
+transformers' Trainer padding each batch to its longest text, the same padding to the limit, and Lexloom, which doesn't
+pad. Texts are tokenised before the clock starts, for all.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+CONTENDERS = ("transformers-longest", "transformers-limit", "lexloom")
+WARM_UP_STEPS = 2
+MANY_STEPS = 1_000_000
+MOST_TOKENS = 512
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("overrides", nargs="*", help="KEY=VALUE")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=15.0, help="measured time of one round of one contender")
+    parser.add_argument("--contender", choices=CONTENDERS, help="measure this one only, in this process")
+    options = parser.parse_args()
+    if options.contender is None:
+        compare(options)
+    else:
+        measure = lexloom if options.contender == "lexloom" else transformers
+        print(json.dumps(measure(options)), flush=True)
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Print every measurement, then the medians and Lexloom's ratio to the peer of the same round."""
+    speeds: dict[str, list[float]] = {}
+    for _ in range(options.rounds):
+        for contender in CONTENDERS:
+            command = [sys.executable, __file__, str(options.recipe), *options.overrides]
+            command += ["--contender", contender, "--seconds", str(options.seconds)]
+            finished = subprocess.run(command, check=True, capture_output=True, text=True)
+            found = json.loads(finished.stdout.splitlines()[-1])
+            speeds.setdefault(contender, []).append(found["examples_per_s"])
+            print(json.dumps({"contender": contender, **found}), flush=True)
+    for contender, found in speeds.items():
+        ratios = [ours / theirs for ours, theirs in zip(speeds["lexloom"], found, strict=True)]
+        ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        print(f"{contender:21} {statistics.median(found):8.1f} examples/s   lexloom is {ratio} times as fast")
+
+
+def lexloom(options: argparse.Namespace) -> dict[str, float]:
+    """Whole steps of the training loop."""
+    from lexloom.stages.adapting import gather
+    from lexloom.train.course import plan_course
+    from lexloom.train.loop import train
+
+    parts = gather(*recipe_and_data(options))
+    model, optimizer = parts.build()
+    course = plan_course(parts.objective, parts.units, parts.train.model_copy(update={"steps": MANY_STEPS}))
+    reports = train(model, course, optimizer)
+    return clocked(lambda: next(reports), parts.train.batch_size, options.seconds)
+
+
+def transformers(options: argparse.Namespace) -> dict[str, float]:
+    """Whole steps of transformers' Trainer; the clock starts and stops between two of them."""
+    import torch
+    import transformers as hf
+
+    recipe, data = recipe_and_data(options)
+    limit = MOST_TOKENS if recipe.train.max_tokens is None else recipe.train.max_tokens
+    tokenizer = hf.AutoTokenizer.from_pretrained(recipe.model.folder)
+    padding = "longest" if options.contender.endswith("longest") else "max_length"
+    collate = hf.DataCollatorWithPadding(tokenizer, padding=padding, max_length=limit)
+    labels = sorted({example.target for example in data.train})
+    encoded = tokenizer([example.texts[0] for example in data.train], truncation=True, max_length=limit)
+    rows = [
+        {"input_ids": ids, "labels": labels.index(example.target)}
+        for ids, example in zip(encoded["input_ids"], data.train, strict=True)
+    ]
+    model = hf.AutoModelForSequenceClassification.from_pretrained(recipe.model.folder, num_labels=len(labels))
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    clock = _clock(hf.TrainerCallback, options.seconds)
+    with tempfile.TemporaryDirectory() as place:
+        arguments = hf.TrainingArguments(
+            output_dir=place, per_device_train_batch_size=recipe.train.batch_size, max_steps=MANY_STEPS,
+            learning_rate=recipe.train.lr, weight_decay=recipe.train.weight_decay, max_grad_norm=1.0, use_cpu=True,
+            logging_strategy="no", save_strategy="no", report_to="none", disable_tqdm=True, seed=recipe.train.seed,
+        )  # fmt: skip
+        hf.Trainer(model, arguments, data_collator=collate, train_dataset=rows, callbacks=[clock]).train()
+    return {
+        "examples_per_s": recipe.train.batch_size * (len(clock.ticks) - 1) / (clock.ticks[-1] - clock.ticks[0]),
+        "steps": len(clock.ticks) - 1,
+    }
+
+
+def _clock(base: type, seconds: float) -> Any:
+    class Clock(base):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.ticks: list[float] = []
+
+        def on_step_end(self, arguments: Any, state: Any, control: Any, **rest: Any) -> None:
+            if state.global_step >= WARM_UP_STEPS:
+                self.ticks.append(time.perf_counter())
+                control.should_training_stop = self.ticks[-1] - self.ticks[0] > seconds
+
+    return Clock()
+
+
+def recipe_and_data(options: argparse.Namespace) -> Any:
+    """The recipe and its examples; nothing here touches how the process computes."""
+    from lexloom.base.recipe import load_recipe
+    from lexloom.stages.adapting import read_data
+    from lexloom.stages.finetune_recipe import FinetuneRecipe
+
+    recipe = load_recipe(FinetuneRecipe, options.recipe, options.overrides)
+    return recipe, read_data(recipe)
+
+
+def clocked(step: Callable[[], object], batch_size: int, seconds: float) -> dict[str, float]:
+    for _ in range(WARM_UP_STEPS):
+        step()
+    started, steps = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds:
+        step()
+        steps += 1
+    return {"examples_per_s": batch_size * steps / (time.perf_counter() - started), "steps": steps}
+
+
+if __name__ == "__main__":
+    main()
