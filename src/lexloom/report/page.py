@@ -112,8 +112,9 @@ def _title(run: Run) -> Twin:
     if run.parameters is None:
         return f"A {made} in training", f"训练中的{made_zh}"
     parameters = size(run.parameters, "")
-    made, made_zh = (family, family) if run.task is None else (f"{made}, {family}", f"{made_zh}：{family}")
-    return f"A {made} of {parameters} parameters", f"{parameters} 参数的 {made_zh} 模型"
+    if run.task is None:
+        return f"A {made} of {parameters} parameters", f"{parameters} 参数的{made_zh}"
+    return f"A {made}: {family}, {parameters} parameters", f"{made_zh}：{family}，{parameters} 参数"
 
 
 def _lede(run: Run) -> Twin:
