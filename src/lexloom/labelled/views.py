@@ -7,6 +7,8 @@ from functools import cached_property
 from lexloom.labelled.examples import Choices, Example, Labelled, Question, Related, Tagged
 from lexloom.text.duplicates import content_hash
 
+ANSWERABLE = "answerable"
+
 
 @dataclass(frozen=True)
 class View:
@@ -85,7 +87,7 @@ def _related(example: Related) -> View:
 
 def _question(example: Question) -> View:
     answers = example.answers
-    labels = None if answers is None else ("answerable" if answers else "unanswerable",)
+    labels = None if answers is None else (ANSWERABLE if answers else "unanswerable",)
     flaws = tuple(
         "answer not at its place in the passage"
         for answer in answers or ()

@@ -108,6 +108,7 @@ def test_answers_in_other_words_are_no_conflict_but_answerability_is() -> None:
 
     assert "same text, different label" not in found(train=[asked(1, Answer("a", 0)), asked(2, Answer("b", 2))])
     assert "same text, different label" in found(train=[asked(1, Answer("a", 0)), asked(2)])
+    assert found(train=[asked(1, Answer("a", 0))]) == {"label seen once in train"}
 
 
 def test_lengths_are_tokens_with_the_special_ones_against_the_limit() -> None:
