@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from lexloom.nn.cache import Cache
-from lexloom.nn.dropout import Dropout
+from lexloom.nn.dropout import Dropout, kept_of
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ _recorded: ContextVar[list[list[Tensor]] | None] = ContextVar("recorded_attentio
 def _over_rows(q_BLHK: Tensor, k_BLGK: Tensor, v_BLGK: Tensor, reach: Reach, dropout: Dropout) -> Tensor:
     q_BHLK, k_BGLK, v_BGLK = (x.transpose(1, 2) for x in (q_BLHK, k_BLGK, v_BLGK))
     if (dropout.share and dropout.training) or _recorded.get() is not None:
-        return _step_by_step(q_BHLK, k_BGLK, v_BGLK, reach, dropout).transpose(1, 2)
+        return _with_weights_at_hand(q_BHLK, k_BGLK, v_BGLK, reach, dropout).transpose(1, 2)
     if reach.window is not None and reach.window < q_BHLK.shape[2] - 1:
         return _over_windows(q_BHLK, k_BGLK, v_BGLK, reach.window).transpose(1, 2)
     grouped = q_BHLK.shape[1] != k_BGLK.shape[1]
@@ -99,20 +101,48 @@ def _over_rows(q_BLHK: Tensor, k_BLGK: Tensor, v_BLGK: Tensor, reach: Reach, dro
     return y_BHLK.transpose(1, 2)
 
 
-def _step_by_step(q_BHLK: Tensor, k_BGLK: Tensor, v_BGLK: Tensor, reach: Reach, dropout: Dropout) -> Tensor:
-    """With the weights at hand; torch's fused attention would also drop by the generator that all threads share."""
+def _with_weights_at_hand(q_BHLK: Tensor, k_BGLK: Tensor, v_BGLK: Tensor, reach: Reach, dropout: Dropout) -> Tensor:
+    """Step by step; torch's fused attention would drop by the generator that all threads share."""
     group = q_BHLK.shape[1] // k_BGLK.shape[1]
     k_BHLK, v_BHLK = k_BGLK.repeat_interleave(group, 1), v_BGLK.repeat_interleave(group, 1)
-    scores_BHLL = q_BHLK @ k_BHLK.mT * q_BHLK.shape[-1] ** -0.5
     hidden_LL = _hidden(q_BHLK.shape[2], reach, q_BHLK.device)
-    if hidden_LL is not None:
-        scores_BHLL = scores_BHLL.masked_fill(hidden_LL, -torch.inf)
-    weights_BHLL = torch.softmax(scores_BHLL, dim=-1)
     recorded = _recorded.get()
-    if recorded is not None:
-        recorded[-1] += weights_BHLL.detach().unbind()
-    y_BHLK: Tensor = dropout(weights_BHLL) @ v_BHLK
-    return y_BHLK
+    if recorded is None:
+        y_BHLK: Tensor = _DroppedAttention.apply(q_BHLK, k_BHLK, v_BHLK, hidden_LL, dropout.share)  # type: ignore[no-untyped-call]
+        return y_BHLK
+    weights_BHLL = _weights(q_BHLK, k_BHLK, hidden_LL)
+    recorded[-1] += weights_BHLL.detach().unbind()
+    dropped_BHLL: Tensor = dropout(weights_BHLL)
+    return dropped_BHLL @ v_BHLK
+
+
+def _weights(q_BHLK: Tensor, k_BHLK: Tensor, hidden_LL: Tensor | None) -> Tensor:
+    scores_BHLL = (q_BHLK @ k_BHLK.mT).mul_(q_BHLK.shape[-1] ** -0.5)
+    if hidden_LL is not None:
+        scores_BHLL.masked_fill_(hidden_LL, -torch.inf)
+    return torch.softmax(scores_BHLL, dim=-1)
+
+
+class _DroppedAttention(torch.autograd.Function):
+    """One step for autograd instead of ten, which is what short documents spend their time on."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, hidden_LL: Tensor | None, share: float) -> Tensor:
+        weights_BHLL = _weights(q, k, hidden_LL)
+        kept_BHLL = kept_of(weights_BHLL, share)
+        ctx.save_for_backward(q, k, v, weights_BHLL, kept_BHLL)
+        ctx.scale = 1 / (1 - share)
+        return (weights_BHLL * kept_BHLL).mul_(ctx.scale) @ v
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        q, k, v, weights_BHLL, kept_BHLL = ctx.saved_tensors
+        v_grad = (weights_BHLL * kept_BHLL).mul_(ctx.scale).mT @ grad
+        weights_grad_BHLL = (grad @ v.mT).mul_(kept_BHLL).mul_(ctx.scale)
+        scores_grad_BHLL = torch._softmax_backward_data(weights_grad_BHLL, weights_BHLL, -1, weights_BHLL.dtype)
+        scores_grad_BHLL.mul_(q.shape[-1] ** -0.5)
+        return scores_grad_BHLL @ k, scores_grad_BHLL.mT @ q, v_grad, None, None
 
 
 def _hidden(length: int, reach: Reach, device: torch.device) -> Tensor | None:

@@ -42,15 +42,18 @@ class Dropout(nn.Module):
             return x
         if x.device.type != "cpu":
             return functional.dropout(x, self.share)
-        y: Tensor = _Masked.apply(x, _kept(x.shape, self.share), 1 / (1 - self.share))  # type: ignore[no-untyped-call]
+        y: Tensor = _Masked.apply(x, kept_of(x, self.share), 1 / (1 - self.share))  # type: ignore[no-untyped-call]
         return y
 
 
-def _kept(shape: torch.Size, share: float) -> Tensor:
+def kept_of(x: Tensor, share: float) -> Tensor:
+    """A mask of the shape of `x`, true or 1 where a value is kept; `share` of the values are dropped."""
+    if x.device.type != "cpu":
+        return torch.empty_like(x).bernoulli_(1 - share)
     if not hasattr(_threads, "generator"):
         seed_dropout("unnamed")
-    bits = _threads.generator.integers(0, LEVELS, shape.numel(), dtype=np.uint16)
-    return torch.from_numpy(bits >= round(share * LEVELS)).view(shape)
+    bits = _threads.generator.integers(0, LEVELS, x.numel(), dtype=np.uint16)
+    return torch.from_numpy(bits >= round(share * LEVELS)).view(x.shape)
 
 
 class _Masked(torch.autograd.Function):

@@ -1,5 +1,6 @@
 """Attention in both directions and within windows, against the textbook formula."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import accumulate, pairwise
 
@@ -74,3 +75,18 @@ def test_dropout_drops_weights_within_the_window_only():
     assert (found_LHL.transpose(0, 1)[:, far_LL] == 0).all()
     dropped = (found_LHL.transpose(0, 1)[:, ~far_LL] == 0).float().mean()
     assert 0.2 < dropped < 0.8
+
+
+@pytest.mark.parametrize("reach", [Reach(), Reach(causal=False), Reach(causal=False, window=3)])
+def test_dropout_has_the_outputs_and_gradients_of_the_plain_formula(reach):
+    """A recording takes the plain way, through autograd's own steps."""
+    qkv = [x.requires_grad_() for x in random_qkv(9)]
+    dropout = Dropout(0.3).train()
+    found = []
+    for recording in (nullcontext(), recorded_attention()):
+        seed_dropout("test")
+        with recording:
+            y = attend(*qkv, reach=reach, dropout=dropout)
+        found.append([y.detach(), *torch.autograd.grad((y * y).sum(), qkv)])
+    assert all(torch.allclose(a, b, atol=TOLERANCE) for a, b in zip(*found, strict=True))
+    assert all(x.abs().sum() > 0 for x in found[0])
