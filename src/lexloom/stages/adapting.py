@@ -21,6 +21,7 @@ from lexloom.nn.published import LABELLED
 from lexloom.objectives.contract import Objective
 from lexloom.stages.finetune_recipe import FinetuneRecipe, ModelSection
 from lexloom.tasks import Encoded, Setting, Task, Weighing, fit_setting
+from lexloom.tasks.augment import Augmentation
 from lexloom.tasks.batches import EncodedExamples, objective
 from lexloom.tasks.encoding import CUT, STAGE, UNKNOWN_LABEL
 from lexloom.tasks.losses import balanced_weights
@@ -83,11 +84,13 @@ class Adapting:
     @cached_property
     def objective(self) -> Objective:
         """What training minimises."""
-        return objective(self.task, self.setting, self.weighing)
+        wanted = self.train.augment
+        augmentation = None if wanted is None else Augmentation(wanted.deleted, wanted.swapped)
+        return objective(self.task, self.setting, self.weighing, augmentation=augmentation)
 
     @cached_property
     def plain_objective(self) -> Objective:
-        """What is measured: the same without weights and smoothing."""
+        """What is measured: the same without weights, smoothing and augmentation."""
         return objective(self.task, self.setting)
 
     def build(self) -> tuple[Any, Optimizer]:
@@ -113,6 +116,8 @@ def gather(recipe: FinetuneRecipe, data: Data) -> Adapting:
     train, validation, _ = (task.encode(part, setting, ledger) for part in (data.train, data.validation, data.test))
     data = dataclasses.replace(data, ledger=ledger)
     _say_what_there_is(data, train, setting)
+    if settings.augment is not None and not task.augmentable:
+        say(f"Note: {recipe.task.name} needs every word at its place; train.augment changes nothing")
     return Adapting(
         recipe=recipe,
         task=task,

@@ -22,6 +22,18 @@ class LoraSettings(Settings):
     """Which matrices of the blocks: those of attention, or those of the feed-forward layers too."""
 
 
+class AugmentSettings(Settings):
+    """Training examples told a little differently in each epoch, for little data (Wei and Zou 2019, arXiv:1901.11196).
+
+    For classify, regress and similarity; other tasks need every word at its place and read examples as they are.
+    """
+
+    deleted: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the words left out."""
+    swapped: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the words that change places with the next one."""
+
+
 class FinetuneSettings(LoopSettings):
     """Fine-tuning: the portions, and what suits small data."""
 
@@ -56,6 +68,8 @@ class FinetuneSettings(LoopSettings):
     cost 1."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Share of the target that is spread evenly over all labels (Szegedy et al. 2016, arXiv:1512.00567)."""
+    augment: AugmentSettings | None = None
+    """Leave out and swap some words of the training examples, others in each epoch; unset: read them as they are."""
     layer_decay: float = Field(default=1.0, gt=0, le=1)
     """The learning rate of each layer as a share of the one above it; 1: the same for all (Howard and Ruder 2018,
     arXiv:1801.06146)."""

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from lexloom.base import files
 from lexloom.base.errors import DataError, FolderError, RecipeError
 from lexloom.base.ledger import Ledger
+from lexloom.base.rng import generator
 from lexloom.models.folder import load_model
 from lexloom.nn.lora import LowRank, add_low_rank, merge_low_rank
 from lexloom.stages.adapting import Data, first_model, fitted, gather, open_base, read_data
@@ -279,6 +280,34 @@ def test_what_is_cut_is_counted_and_another_way_is_offered(place, tmp_path, caps
     windows = {"name": "classify", "long_texts": "windows"}
     finetune(recipe_of(place, max_tokens=10, epochs=1, task=windows), tmp_path / "windows")
     assert "are cut" not in capsys.readouterr().err
+
+
+def test_augmented_examples_differ_from_epoch_to_epoch_and_an_interrupted_run_still_ends_in_the_same_bytes(
+    place, tmp_path
+):
+    recipe = recipe_of(place, augment={"deleted": 0.3, "swapped": 0.3})
+    adapting = gather(recipe, read_data(recipe))
+    draws = [
+        adapting.objective.make_batch(adapting.units, [0, 1, 2], lambda row, epoch=epoch: generator("row", epoch, row))
+        for epoch in (0, 0, 1)
+    ]
+    ids = [batch.ids_BL.tolist() for batch in draws]
+    assert ids[0] == ids[1] != ids[2]
+    for name in ("whole", "cut"):
+        finetune(recipe, tmp_path / name)
+    files.discard(tmp_path / "cut" / "model")
+    files.discard(tmp_path / "cut" / "checkpoints" / "step-00000012")
+    finetune(recipe, tmp_path / "cut")
+    assert weights(tmp_path / "whole") == weights(tmp_path / "cut")
+
+
+def test_augmentation_is_nothing_to_tags_and_that_is_said(place, tmp_path, capsys):
+    words = "\n".join("Anna B-PER\nlives O\nhere O\n" for _ in range(12))
+    (tmp_path / "tags.conll").write_text(words, encoding="utf-8")
+    data = {"train": (str(tmp_path / "tags.conll"),), "validation": (), "test": (), "validation_share": 0.0}
+    recipe = recipe_of(place, task={"name": "tag"}, data=data, augment={})
+    gather(recipe, read_data(recipe))
+    assert "train.augment changes nothing" in capsys.readouterr().err
 
 
 def test_going_on_from_a_run_keeps_the_head_of_the_same_labels_only(place, finished, tmp_path):

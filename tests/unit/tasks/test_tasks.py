@@ -113,6 +113,12 @@ def test_no_label_at_all_is_refused():
         setting_of("classify", examples=[labelled("text", target=None)])
 
 
+def test_where_labels_are_0_and_1_the_f1_of_1_is_judged_too():
+    pairs = [labelled("a", "b", target="1"), labelled("c", "d", target="0")]
+    names = [metric.name for metric in TASKS["classify"].judge(setting_of("classify", examples=pairs))]
+    assert len(names) == len(set(names)) == len(TASKS["classify"].judge(setting_of("classify"))) + 1
+
+
 # ---- regress ----
 
 
