@@ -1,9 +1,11 @@
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from lexloom.objectives.causal import CAUSAL
-from lexloom.train.course import evenly_spread, plan_course
+from lexloom.train.course import bounded_portions, even_portions, evenly_spread, plan_course
+from lexloom.train.finetuning import FinetuneSettings
 from lexloom.train.settings import TrainSettings
 from tests.fakes import FakeWindows
 
@@ -49,3 +51,58 @@ def test_windows_for_measuring_are_spread_and_fixed():
     assert evenly_spread(10, None) == list(range(10))
     assert evenly_spread(10, 20) == list(range(10))
     assert evenly_spread(10, 4) == [0, 2, 5, 7]
+
+
+def test_portions_hold_about_equal_tokens_and_rows_of_about_one_length():
+    tokens = [int(length) for length in np.random.default_rng(0).integers(5, 60, 64)]
+    portions = even_portions(tokens, most_tokens=300, workers=2)
+    sums = [sum(tokens[row] for row in rows) for rows in portions]
+    assert len(portions) % 2 == 0
+    assert max(sums) - min(sums) <= max(tokens)
+    assert max(sums) <= 300 + max(tokens)
+    assert sorted(row for rows in portions for row in rows) == list(range(64))
+    lengths = [tokens[row] for rows in portions for row in rows]
+    assert lengths == sorted(lengths)
+
+
+def test_a_row_larger_than_a_portion_stands_alone_and_no_portion_is_empty():
+    portions = even_portions([1, 1, 1000, 1], most_tokens=10, workers=2)
+    assert [2] in portions
+    assert all(portions)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("rows", [1, 5, 16])
+def test_rows_of_one_length_are_cut_where_they_stand(workers, rows):
+    count = min(rows, workers * -(-rows // (workers * 3)))
+    expected = [list(range(rows * place // count, rows * (place + 1) // count)) for place in range(count)]
+    assert even_portions([8] * rows, most_tokens=24, workers=workers) == expected
+
+
+class Ragged:
+    lengths = (5, 30, 10, 10, 40, 2, 3)
+
+    def __len__(self):
+        return len(self.lengths)
+
+    def tokens(self, index):
+        return self.lengths[index]
+
+
+def test_bounded_portions_keep_the_order():
+    assert list(bounded_portions(Ragged(), range(7), 35)) == [[0, 1], [2, 3], [4], [5, 6]]
+
+
+def test_units_of_any_length_are_counted_in_their_own_tokens():
+    course = plan_course(CAUSAL, Ragged(), FinetuneSettings(batch_size=2))
+    assert (course.total_units, course.steps) == (21, 11)
+    assert sum(course.tokens(step) for step in range(course.steps)) == 3 * 100
+    by_tokens = plan_course(CAUSAL, Ragged(), FinetuneSettings(batch_size=2, tokens=200))
+    assert by_tokens.total_units == 14
+
+
+def test_it_is_measured_after_every_epoch_unless_steps_are_named():
+    course = plan_course(CAUSAL, Ragged(), FinetuneSettings(batch_size=2))
+    assert [step for step in range(1, 12) if course.is_measured_after(step)] == [4, 7, 11]
+    named = plan_course(CAUSAL, Ragged(), FinetuneSettings(batch_size=2, evaluate_every=5))
+    assert [step for step in range(1, 12) if named.is_measured_after(step)] == [5, 10, 11]

@@ -13,7 +13,6 @@ from lexloom.train.settings import TrainSettings
 from tests.fakes import FakeDecoder, FakeWindows
 
 
-
 def start(objective=CAUSAL, model=None, windows=None, **values):
     settings = TrainSettings(**{"context": 8, "batch_tokens": 64, "micro_batch": 3, "lr": 0.02, "steps": 40, **values})
     model = FakeDecoder() if model is None else model
