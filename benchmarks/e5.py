@@ -6,7 +6,8 @@ python benchmarks/e5.py OUT --check      and compare its ids and vectors with th
 The file is read as e5.c in the package reads it: a header, the pieces of the Unigram vocabulary with their scores, a
 map of characters, a directory of tensors. The map is Unicode's NFKC after SentencePiece's `nmt` rules but for two
 characters, so that tokenizer.json says it in words. Two things differ from the package, and are as in XLM-R's own
-tokenizer: combining marks are composed with their letters, and neighbouring unknown characters are one token.
+tokenizer: combining marks are composed with their letters, and neighbouring unknown characters are one token. Besides,
+runs of one repeated mark may be cut in another, equally likely way.
 Source of the model: Wang et al. 2024, arXiv:2402.05672 (MIT licence); texts begin with "query: " or "passage: ".
 """
 
