@@ -51,9 +51,10 @@ class FakeEncoder(FakeDecoder):
         self.types = nn.Parameter(torch.randn(2, width, generator=rng))
         self.next = nn.Parameter(torch.randn(2, width, generator=rng))
 
-    def hidden(self, ids_BL, *, runs=None, types_BL=None):
+    def hidden(self, ids_BL, *, runs=None, types_BL=None, spots_S=None):
         types_BL = torch.zeros_like(ids_BL) if types_BL is None else types_BL
-        return super().hidden(ids_BL) + self.types[types_BL]
+        x_BLD = super().hidden(ids_BL) + self.types[types_BL]
+        return x_BLD if spots_S is None else x_BLD.flatten(0, 1)[spots_S]
 
     def features(self, x_SD):
         return torch.tanh(x_SD)

@@ -194,6 +194,7 @@ def test_scores_at_picked_spots_are_those_of_the_whole_text(family, head):
         spots_S = torch.tensor([0, 3, 9])
         expected_SC = model(ids_BL).flatten(0, 1)[spots_S]
         assert (model.scores(x_BLD.flatten(0, 1)[spots_S]) - expected_SC).abs().max() < TOLERANCE
+        assert (model.scores(model.hidden(ids_BL, spots_S=spots_S)) - expected_SC).abs().max() < TOLERANCE
 
 
 @every_head

@@ -17,7 +17,7 @@ from lexloom.nn.attention import Reach, attend, reach_of
 from lexloom.nn.checks import check_choice, check_flag, check_length, check_multiple, check_number, check_sizes
 from lexloom.nn.dropout import Dropout
 from lexloom.nn.init import INIT_STD, fill
-from lexloom.nn.layers import Embedding, GeluMLP, LayerNorm
+from lexloom.nn.layers import Embedding, GeluMLP, LayerNorm, picked
 from lexloom.nn.linear import Linear, linear
 from lexloom.nn.positions import positions_of
 from lexloom.nn.published import HARMLESS, Published, head_of, name_labels, read_config, require
@@ -101,11 +101,11 @@ class Attention(nn.Module):
         self.output = Linear(config.width, config.width, bias=True)
         self.dropout = Dropout(config.attention_dropout)
 
-    def forward(self, x_BLD: Tensor, reach: Reach) -> Tensor:
+    def forward(self, x_BLD: Tensor, reach: Reach, spots_S: Tensor | None = None) -> Tensor:
         q_BLHK, k_BLHK, v_BLHK = self.qkv(x_BLD).unflatten(-1, (3, self.heads, -1)).unbind(2)
         y_BLHK = attend(q_BLHK, k_BLHK, v_BLHK, reach=reach, dropout=self.dropout)
-        y_BLD: Tensor = self.output(y_BLHK.flatten(2))
-        return y_BLD
+        y: Tensor = self.output(picked(y_BLHK.flatten(2), spots_S))
+        return y
 
 
 class Block(nn.Module):
@@ -119,10 +119,11 @@ class Block(nn.Module):
         self.mlp_norm = LayerNorm(config.width, config.norm_epsilon)
         self.dropout = Dropout(config.dropout)
 
-    def forward(self, x_BLD: Tensor, reach: Reach) -> Tensor:
-        x_BLD = self.attention_norm(x_BLD + self.dropout(self.attention(x_BLD, reach)))
-        y_BLD: Tensor = self.mlp_norm(x_BLD + self.dropout(self.mlp(x_BLD)))
-        return y_BLD
+    def forward(self, x_BLD: Tensor, reach: Reach, spots_S: Tensor | None = None) -> Tensor:
+        attended = self.dropout(self.attention(x_BLD, reach, spots_S))
+        x = self.attention_norm(picked(x_BLD, spots_S) + attended)
+        y: Tensor = self.mlp_norm(x + self.dropout(self.mlp(x)))
+        return y
 
 
 class Transform(nn.Module):
@@ -176,17 +177,29 @@ class Model(nn.Module):
         y_BLD: Tensor = self.dropout(self.norm(x_BLD))
         return y_BLD
 
-    def encode(self, x_BLD: Tensor, *, runs: Sequence[int] | None = None) -> Tensor:
-        """All blocks: embedded tokens to the last layer's states, (B, L, D); attention stays inside rows, or runs."""
+    def encode(self, x_BLD: Tensor, *, runs: Sequence[int] | None = None, spots_S: Tensor | None = None) -> Tensor:
+        """All blocks: embedded tokens to the last layer's states, (B, L, D); attention stays inside rows, or runs.
+
+        With `spots_S`, places among the flattened tokens, only their states, (S, D): the last block computes no others.
+        """
         batch, length = x_BLD.shape[:2]
         reach = reach_of(batch, length, runs, causal=False)
-        for block in self.blocks:
+        *blocks, last = self.blocks
+        for block in blocks:
             x_BLD = block(x_BLD, reach)
-        return x_BLD
+        x: Tensor = last(x_BLD, reach, spots_S)
+        return x
 
-    def hidden(self, ids_BL: Tensor, *, runs: Sequence[int] | None = None, types_BL: Tensor | None = None) -> Tensor:
-        """The last layer's states, (B, L, D): `encode` of `embed`."""
-        return self.encode(self.embed(ids_BL, runs=runs, types_BL=types_BL), runs=runs)
+    def hidden(
+        self,
+        ids_BL: Tensor,
+        *,
+        runs: Sequence[int] | None = None,
+        types_BL: Tensor | None = None,
+        spots_S: Tensor | None = None,
+    ) -> Tensor:
+        """The last layer's states, (B, L, D), or those at `spots_S`, (S, D): `encode` of `embed`."""
+        return self.encode(self.embed(ids_BL, runs=runs, types_BL=types_BL), runs=runs, spots_S=spots_S)
 
     def pooled(self, x_RD: Tensor) -> Tensor:
         """The states of first tokens, as BERT stands for whole texts: tanh(pooler(x))."""

@@ -19,7 +19,7 @@ from lexloom.nn.attention import Reach, attend, reach_of
 from lexloom.nn.checks import check_choice, check_length, check_multiple, check_number, check_size, check_sizes
 from lexloom.nn.dropout import Dropout
 from lexloom.nn.init import init_normal
-from lexloom.nn.layers import Embedding, LayerNorm
+from lexloom.nn.layers import Embedding, LayerNorm, picked
 from lexloom.nn.linear import Linear, linear
 from lexloom.nn.positions import Rotary, Turn, positions_of, rotate
 from lexloom.nn.published import HARMLESS, Published, head_of, name_labels, read_config, require
@@ -106,13 +106,13 @@ class Attention(nn.Module):
         self.output = Linear(config.width, config.width, bias=False)
         self.dropout = Dropout(config.attention_dropout)
 
-    def forward(self, x_BLD: Tensor, turn: Turn, reach: Reach) -> Tensor:
+    def forward(self, x_BLD: Tensor, turn: Turn, reach: Reach, spots_S: Tensor | None = None) -> Tensor:
         q_BLHK, k_BLHK, v_BLHK = self.qkv(x_BLD).unflatten(-1, (3, self.heads, -1)).unbind(2)
         q_BLHK, k_BLHK = rotate(q_BLHK, turn), rotate(k_BLHK, turn)
         reach = dataclasses.replace(reach, window=self.window)
         y_BLHK = attend(q_BLHK, k_BLHK, v_BLHK, reach=reach, dropout=self.dropout)
-        y_BLD: Tensor = self.dropout(self.output(y_BLHK.flatten(2)))
-        return y_BLD
+        y: Tensor = self.dropout(self.output(picked(y_BLHK.flatten(2), spots_S)))
+        return y
 
 
 class GatedGeluMLP(nn.Module):
@@ -141,10 +141,10 @@ class Block(nn.Module):
         self.mlp_norm = _norm(config)
         self.mlp = GatedGeluMLP(config)
 
-    def forward(self, x_BLD: Tensor, turn: Turn, reach: Reach) -> Tensor:
-        x_BLD = x_BLD + self.attention(self.attention_norm(x_BLD), turn, reach)
-        y_BLD: Tensor = x_BLD + self.mlp(self.mlp_norm(x_BLD))
-        return y_BLD
+    def forward(self, x_BLD: Tensor, turn: Turn, reach: Reach, spots_S: Tensor | None = None) -> Tensor:
+        x = picked(x_BLD, spots_S) + self.attention(self.attention_norm(x_BLD), turn, reach, spots_S)
+        y: Tensor = x + self.mlp(self.mlp_norm(x))
+        return y
 
 
 class Transform(nn.Module):
@@ -196,24 +196,33 @@ class Model(nn.Module):
         x_BLD: Tensor = self.dropout(self.embedding_norm(self.tokens(ids_BL.to(self.tokens.weight.device))))
         return x_BLD
 
-    def encode(self, x_BLD: Tensor, *, runs: Sequence[int] | None = None) -> Tensor:
+    def encode(self, x_BLD: Tensor, *, runs: Sequence[int] | None = None, spots_S: Tensor | None = None) -> Tensor:
         """All blocks: embedded tokens to the last layer's states, normed, (B, L, D).
 
         Attention stays inside rows, or inside `runs` (the lengths of the texts packed in the flattened B·L tokens),
         where positions restart.
+        With `spots_S`, places among the flattened tokens, only their states, (S, D): the last block computes no others.
         """
         batch, length = x_BLD.shape[:2]
         reach = reach_of(batch, length, runs, causal=False)
         positions_BL = positions_of(x_BLD[..., 0], runs, None)
         turns = {True: self.global_rotary(positions_BL), False: self.local_rotary(positions_BL)}
-        for block in self.blocks:
+        *blocks, last = self.blocks
+        for block in blocks:
             x_BLD = block(x_BLD, turns[bool(block.is_global)], reach)
-        y_BLD: Tensor = self.norm(x_BLD)
-        return y_BLD
+        y: Tensor = self.norm(last(x_BLD, turns[bool(last.is_global)], reach, spots_S))
+        return y
 
-    def hidden(self, ids_BL: Tensor, *, runs: Sequence[int] | None = None, types_BL: Tensor | None = None) -> Tensor:
-        """The last layer's states, normed, (B, L, D): `encode` of `embed`."""
-        return self.encode(self.embed(ids_BL, runs=runs, types_BL=types_BL), runs=runs)
+    def hidden(
+        self,
+        ids_BL: Tensor,
+        *,
+        runs: Sequence[int] | None = None,
+        types_BL: Tensor | None = None,
+        spots_S: Tensor | None = None,
+    ) -> Tensor:
+        """The last layer's states, normed, (B, L, D), or those at `spots_S`, (S, D): `encode` of `embed`."""
+        return self.encode(self.embed(ids_BL, runs=runs, types_BL=types_BL), runs=runs, spots_S=spots_S)
 
     def scores(self, x_SD: Tensor) -> Tensor:
         """States at the spots that the caller picked, (…, D) → (…, C) scores of the head.

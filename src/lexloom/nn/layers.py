@@ -103,3 +103,8 @@ class GatedMLP(nn.Module):
         gate_BLF, up_BLF = self.gate_up(x_BLD).chunk(2, dim=-1)
         y_BLD: Tensor = self.down(functional.silu(gate_BLF) * up_BLF)
         return y_BLD
+
+
+def picked(x_BLD: Tensor, spots_S: Tensor | None) -> Tensor:
+    """The states at some of the flattened B·L tokens, (S, D); all of them, as they are, if `spots_S` is None."""
+    return x_BLD if spots_S is None else x_BLD.flatten(0, 1).index_select(0, spots_S)

@@ -53,16 +53,16 @@ def masked_and_next(settings: MaskingSettings, tokenizer: Tokenizer) -> Objectiv
 
 def masked_loss(model: Any, batch: Batch) -> Loss:
     """The sum of −log p(hidden token) in nats, over the hidden tokens."""
-    return Loss(_masked_sum(model, _states(model, batch), batch), batch.count)
+    return Loss(_masked_sum(model, _states_at(model, batch, spots_of(batch)), batch), batch.count)
 
 
 def masked_and_next_loss(model: Any, batch: Batch) -> Loss:
     """The sum over hidden tokens, and NEXT_WEIGHT times the sum over judgements; the count is that of hidden tokens."""
-    x_TD = _states(model, batch)
     assert batch.labels_R is not None, "pairs have labels"
-    scores_R2 = model.next_scores(x_TD.index_select(0, first_tokens(batch)))
-    wrong = functional.cross_entropy(scores_R2, batch.labels_R, reduction="sum", ignore_index=IGNORE)
-    return Loss(_masked_sum(model, x_TD, batch) + NEXT_WEIGHT * wrong, batch.count)
+    x = _states_at(model, batch, torch.cat([spots_of(batch), first_tokens(batch)]))
+    x_SD, x_RD = x[: batch.count], x[batch.count :]
+    wrong = functional.cross_entropy(model.next_scores(x_RD), batch.labels_R, reduction="sum", ignore_index=IGNORE)
+    return Loss(_masked_sum(model, x_SD, batch) + NEXT_WEIGHT * wrong, batch.count)
 
 
 def first_tokens(batch: Batch) -> Tensor:
@@ -71,15 +71,19 @@ def first_tokens(batch: Batch) -> Tensor:
     return torch.tensor([0, *accumulate(batch.runs[:-1])], device=batch.ids_BL.device)
 
 
-def _states(model: Any, batch: Batch) -> Tensor:
-    x_TD: Tensor = model.hidden(batch.ids_BL, runs=batch.runs, types_BL=batch.types_BL).flatten(0, 1)
-    return x_TD
-
-
-def _masked_sum(model: Any, x_TD: Tensor, batch: Batch) -> Tensor:
+def spots_of(batch: Batch) -> Tensor:
+    """Where tokens are hidden among those of a batch (S)."""
     assert batch.spots_S is not None, "masked batches have spots"
-    features_SD = model.features(x_TD.index_select(0, batch.spots_S))
-    return vocabulary_loss(features_SD, model.head_weight_VD, batch.targets, bias=model.head_bias_V)
+    return batch.spots_S
+
+
+def _states_at(model: Any, batch: Batch, spots_S: Tensor) -> Tensor:
+    x_SD: Tensor = model.hidden(batch.ids_BL, runs=batch.runs, types_BL=batch.types_BL, spots_S=spots_S)
+    return x_SD
+
+
+def _masked_sum(model: Any, x_SD: Tensor, batch: Batch) -> Tensor:
+    return vocabulary_loss(model.features(x_SD), model.head_weight_VD, batch.targets, bias=model.head_bias_V)
 
 
 def _make_batch(sequences: Sequences, masker: Masker, windows: Windows, indices: list[int], rng: RowGenerator) -> Batch:

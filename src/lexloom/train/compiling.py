@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lexloom.nn.layers import picked
 from lexloom.train.settings import LoopSettings
 
 COMPILERS = ("g++", "clang++", "c++")
@@ -33,10 +34,9 @@ class Compiled(nn.Module):
         except AttributeError:
             return getattr(super().__getattr__("model"), name)
 
-    def hidden(self, ids_BL: Tensor, **keywords: Any) -> Tensor:
-        """As the model's."""
-        x_BLD: Tensor = self._hidden(ids_BL, **keywords)
-        return x_BLD
+    def hidden(self, ids_BL: Tensor, *, spots_S: Tensor | None = None, **keywords: Any) -> Tensor:
+        """As the model's; the spots, another number each time, are picked from what is compiled."""
+        return picked(self._hidden(ids_BL, **keywords), spots_S)
 
 
 def may_pay(settings: LoopSettings, eager_s: float) -> bool:

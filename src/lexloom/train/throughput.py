@@ -18,12 +18,17 @@ MEASURE_S = 0.3
 def flops_per_token(model: nn.Module, context: float, *, scored_share: float = 1.0) -> float:
     """Floating-point operations to train on one token: 6 per weight that multiplies it, plus attention.
 
-    Embedding look-ups multiply nothing; the vocabulary does, at the share of the tokens that is scored, if the model
-    foretells tokens. Attention: 2 products, 2 operations per element, half of the context on average if it is causal,
+    Embedding look-ups multiply nothing; the vocabulary does, if the model foretells tokens. It and what comes behind
+    the last layer's attention are computed at the share of the tokens that is scored. Attention: 2 products, 2 operations per element, half of the context on average if it is causal,
     else all of it; forward once and backward twice. Source: Kaplan et al. 2020, arXiv:2001.08361, section 2.1.
     """
     config: Any = model.config
-    weights = float(sum(matrix.numel() for matrix in kinds_of(model).matrices.values()))
+    last = f"blocks.{config.layers - 1}."
+    behind = (f"{last}attention.output.", f"{last}mlp.", "transform.")
+    weights = sum(
+        matrix.numel() * (scored_share if name.startswith(behind) else 1.0)
+        for name, matrix in kinds_of(model).matrices.items()
+    )
     if getattr(config, "head", None) in (None, *VOCABULARY_HEADS):
         weights += scored_share * config.vocab_size * config.width
     seen = context if not hasattr(model, "new_cache") else context / 2

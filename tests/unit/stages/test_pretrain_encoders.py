@@ -126,9 +126,10 @@ def test_the_plan_counts_the_vocabulary_where_it_is_scored_and_attention_both_wa
     recipe_ = recipe_of("bert", objective="masked", masking={"rate": 0.25}, optimizer="adamw")
     width, layers, ffn_width, text_tokens = 48, 2, 96, 30
     vocab_size = load_tokenizer(prepared).vocab_size
-    blocks = layers * (4 * width**2 + 2 * width * ffn_width)
+    seeing, thinking = 3 * width**2, width**2 + 2 * width * ffn_width
     before_vocabulary, attention = width**2, 2 * layers * width * text_tokens
-    expected = 6 * (blocks + before_vocabulary + 0.25 * vocab_size * width + attention)
+    everywhere = layers * seeing + (layers - 1) * thinking + attention
+    expected = 6 * (everywhere + 0.25 * (thinking + before_vocabulary + vocab_size * width))
     assert plan(recipe_, prepared).flops_per_token == pytest.approx(expected)
 
 
