@@ -25,6 +25,8 @@ from lexloom.report.read import Row
 
 MOST_MAPS = 4
 """Pieces of one text whose attention is shown; a long text has many."""
+MOST_TOKENS = 128
+"""Of a longer piece only the mean of each layer's heads is shown: pictures of all heads would weigh megabytes."""
 DEEPEST = 70
 """Per cent of colour behind the weightiest word, so that ink stays readable on it."""
 
@@ -106,7 +108,7 @@ def _explained(explanation: Explanation, explained: Explained) -> Row:
 
 def signed(value: float) -> str:
     """A number with its sign, a true minus, and three decimals: `+0.124`, `−1.300`."""
-    return f"{value:+.3f}".replace("-", "−")
+    return f"{round(value, 3) + 0.0:+.3f}".replace("-", "−")
 
 
 def _coloured(explanation: Explanation, values: Mapping[Word, float], largest: float) -> list[list[Row]]:
@@ -141,19 +143,19 @@ def _shade(value: float, largest: float) -> Row:
 def _map(name: str, maps: AttentionMaps) -> Row:
     layers, heads = maps.weights_NHLL.shape[:2]
     together_LL = maps.rollout
+    shown_NHLL = maps.weights_NHLL
+    if len(maps.tokens) > MOST_TOKENS:
+        shown_NHLL = shown_NHLL.mean(axis=1, keepdims=True)
     return {
         "name": name,
         "tokens": maps.tokens,
         "special": maps.special,
-        "columns": heads,
+        "columns": shown_NHLL.shape[1],
+        "averaged": shown_NHLL.shape[1] < heads,
         "rollout": picture(together_LL / together_LL.max()),
         "layers": [
-            {
-                "number": layer + 1,
-                "mean": picture(weights_HLL.mean(axis=0)),
-                "heads": [picture(weights_LL) for weights_LL in weights_HLL],
-            }
-            for layer, weights_HLL in enumerate(maps.weights_NHLL)
+            {"number": layer, "heads": [picture(weights_LL) for weights_LL in weights_HLL]}
+            for layer, weights_HLL in enumerate(shown_NHLL, start=1)
         ],
         "habits": [
             {

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lexloom.base import files
-from lexloom.base.console import aligned
+from lexloom.base.console import aligned, progress
 from lexloom.base.errors import FolderError, UserError
 from lexloom.base.recipe import check, choose
 from lexloom.explain.explanation import METHODS, Explained, Explanation
@@ -20,6 +22,10 @@ from lexloom.tasks import TASKS, Setting
 
 PAGE = Path("explain.html")
 MOST_TOKENS = 512
+MOST_WORDS = 30
+"""Of a text, on the terminal; the page and JSON have all."""
+DECIMALS = 5
+"""Of attention, in JSON."""
 
 
 @dataclass(frozen=True)
@@ -52,26 +58,42 @@ def explain(
     contents = load_model(folder)
     name, setting = task_of(contents, folder)
     examples = [example_of(name, text, pairs, where=f"text {number}") for number, text in enumerate(texts, start=1)]
-    found = [
-        explain_example(contents.model, name, example, setting, label=label, methods=methods or METHODS)
-        for example in examples
-    ]
+    found = []
+    with progress("explaining", len(examples)) as tick:
+        for example in examples:
+            explanation = explain_example(
+                contents.model, name, example, setting, label=label, methods=methods or METHODS
+            )
+            found.append(explanation)
+            tick(len(found))
     if out is not None:
-        files.write_file(out, render_explanations(found, model=folder.resolve().name, task=name))
+        files.write_file(out, render_explanations(found, model="/".join(folder.resolve().parts[-2:]), task=name))
     return Result(None if out is None else str(out), str(folder), name, [_plain(explanation) for explanation in found])
 
 
 def describe(result: Result) -> str:
-    """The result for people: every word with its number, and where the page is."""
+    """The result for people: words with their numbers, and where the page is."""
     parts = []
     for explanation in result.explanations:
         for target in explanation["targets"]:
-            rows = [(word["word"], signed(word["value"])) for word in target["words"]]
-            parts += [f"{target['name']}: {target['measure']} by {target['method']}", aligned(rows, right=(1,))]
+            rows = [(word["word"], signed(word["value"])) for word in _weightiest(target["words"])]
+            title = f"{target['name']}: {target['measure']} by {target['method']}"
+            some = (
+                f", the {len(rows)} weightiest of {len(target['words'])} words"
+                if len(rows) < len(target["words"])
+                else ""
+            )
+            parts += [f"{title}{some}", aligned(rows, right=(1,))]
             parts.append(_completeness(target))
     if result.page is not None:
         parts.append(f"wrote {result.page}; open it in a browser")
     return "\n\n".join(parts)
+
+
+def _weightiest(words: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The words that count most, in their order."""
+    least = sorted((abs(word["value"]) for word in words), reverse=True)[:MOST_WORDS][-1:]
+    return [word for word in words if abs(word["value"]) >= least[0]]
 
 
 # ---- what the model does ----
@@ -189,7 +211,8 @@ def _plain(explanation: Explanation) -> dict[str, Any]:
         "prediction": explanation.prediction,
         "targets": [_target(explanation, explained) for explained in explanation.explained],
         "attention": [
-            {"tokens": list(maps.tokens), "rollout": maps.rollout.tolist()} for maps in explanation.attention
+            {"tokens": list(maps.tokens), "rollout": np.round(maps.rollout, DECIMALS).tolist()}
+            for maps in explanation.attention
         ],
     }
 

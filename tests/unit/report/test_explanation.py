@@ -1,10 +1,13 @@
 """The page of explanations: whole, loads nothing, texts stay texts, every number stands in it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from lexloom.explain.attention import AttentionMaps
 from lexloom.explain.explanation import explain
-from lexloom.report.explanation import DEEPEST, picture, render_explanations, signed
+from lexloom.report.explanation import DEEPEST, MOST_TOKENS, picture, render_explanations, signed
 from tests.understanding import labelled, model_for, setting_of
 from tests.unit.report.test_page import HOSTILE, Page
 
@@ -65,4 +68,16 @@ def test_pictures_are_tiny_and_darker_for_more():
 
 
 def test_signed_numbers_have_a_true_minus():
-    assert (signed(0.1236), signed(-1.3)) == ("+0.124", "−1.300")
+    assert (signed(0.1236), signed(-1.3), signed(-0.0001)) == ("+0.124", "−1.300", "+0.000")
+
+
+def test_of_a_long_text_the_heads_are_shown_as_their_mean(found):
+    (maps,) = found.attention
+    times = MOST_TOKENS // len(maps.tokens) + 1
+    long = AttentionMaps(maps.tokens * times, maps.special * times, np.tile(maps.weights_NHLL, (1, 1, times, times)))
+    pages = [
+        render_explanations([replace(found, attention=(one,))], model="m", task="classify") for one in (maps, long)
+    ]
+    layers, heads = maps.weights_NHLL.shape[:2]
+    assert [page.count('type="radio" name="a0-0"') for page in pages] == [1 + layers * heads, 1 + layers]
+    assert "as their mean" in pages[1]

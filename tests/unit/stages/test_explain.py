@@ -1,7 +1,7 @@
 """`lexloom explain`: every task from bare texts, a page that loads nothing, and numbers that JSON can hold."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -9,6 +9,7 @@ from lexloom.base.errors import FolderError, UserError
 from lexloom.models import new_model
 from lexloom.models.bert import PRESETS
 from lexloom.models.folder import save_model
+from lexloom.report.explanation import signed
 from lexloom.stages.explain import describe, explain
 from lexloom.tasks import TASKS
 from tests.understanding import model_for, setting_of, tokenizer
@@ -73,8 +74,6 @@ def test_texts_that_do_not_fit_the_task_are_refused_with_what_it_needs(name, tex
 
 
 def test_a_model_without_task_is_refused(tmp_path):
-    from dataclasses import replace
-
     config = replace(PRESETS["toy"], vocab_size=tokenizer().vocab_size, layers=1)
     model = new_model("bert", config, seed=0)
     save_model(tmp_path / "m", model.eval(), tokenizer(), provenance={}, generation=None, card="")
@@ -85,3 +84,13 @@ def test_a_model_without_task_is_refused(tmp_path):
 def test_an_unknown_method_is_refused_with_the_nearest(tmp_path):
     with pytest.raises(UserError, match="gradients"):
         explain(folder_of("classify", tmp_path / "m"), ["a film"], methods=["gradient"], out=None)
+
+
+def test_of_a_long_text_the_weightiest_words_are_told(tmp_path):
+    text = "a lovely film and a dull song " * 8
+    result = explain(folder_of("classify", tmp_path / "m"), [text], methods=["gradients"], out=None)
+    (target,) = result.explanations[0]["targets"]
+    told = describe(result)
+    assert "the 30 weightiest of 56 words" in told
+    weightiest = max(target["words"], key=lambda word: abs(word["value"]))
+    assert signed(weightiest["value"]) in told
