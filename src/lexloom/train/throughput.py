@@ -19,8 +19,9 @@ def flops_per_token(model: nn.Module, context: float, *, scored_share: float = 1
     """Floating-point operations to train on one token: 6 per weight that multiplies it, plus attention.
 
     Embedding look-ups multiply nothing; the vocabulary does, if the model foretells tokens. It and what comes behind
-    the last layer's attention are computed at the share of the tokens that is scored. Attention: 2 products, 2 operations per element, half of the context on average if it is causal,
-    else all of it; forward once and backward twice. Source: Kaplan et al. 2020, arXiv:2001.08361, section 2.1.
+    the last layer's attention are computed at the share of the tokens that is scored. Attention: 2 products, 2
+    operations per element, half of the context on average if it is causal, else all of it; forward once and backward
+    twice. Source: Kaplan et al. 2020, arXiv:2001.08361, section 2.1.
     """
     config: Any = model.config
     last = f"blocks.{config.layers - 1}."
