@@ -55,12 +55,16 @@ def write_reviews(path: Path, count: int, *, seed: int = 0, labels: tuple[str, s
 def place_of(folder: Path, *, train: int = 48, validation: int = 20, test: int = 20) -> dict[str, Any]:
     """Write encoder and tables into a folder; returns the sections that name them."""
     folder.mkdir(parents=True, exist_ok=True)
-    data = {
-        name: str(write_reviews(folder / f"{name}.csv", count, seed=number))
-        for number, (name, count) in enumerate((("train", train), ("validation", validation), ("test", test)))
-        if count
-    }
-    return {"data": data, "model": {"folder": str(write_encoder(folder / "encoder"))}}
+    for number, (name, count) in enumerate((("train", train), ("validation", validation), ("test", test))):
+        write_reviews(folder / f"{name}.csv", count, seed=number)
+    write_encoder(folder / "encoder")
+    return sections_of(folder)
+
+
+def sections_of(folder: Path) -> dict[str, Any]:
+    """The sections that name what `place_of` has written."""
+    data = {name: str(folder / f"{name}.csv") for name in ("train", "validation", "test")}
+    return {"data": data, "model": {"folder": str(folder / "encoder")}}
 
 
 def recipe_of(

@@ -20,6 +20,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,21 +29,49 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from lexloom.base import files
+from lexloom.stages.finetune import finetune
 from lexloom.stages.pretrain import pretrain
+from lexloom.stages.recipe import Recipe
 from lexloom.train.diary import CLOCK_FIELDS
+from tests import finetuning
 from tests.small import prepared_folder, recipe_of
 
 KILLS_PER_RUN = 5
 POLL_S = 0.0005
 
-RECIPES = {
-    "gpt, adamw, dropout": recipe_of("gpt", steps=60, evaluate_every=10, lr=3e-3),
-    "llama, muon, boundaries, best weights": recipe_of(
-        "llama", steps=60, evaluate_every=10, optimizer="muon", boundaries=True, schedule="wsd", patience=2
+
+@dataclass(frozen=True)
+class Trial:
+    """A kind of run: what is written before it, and what it does, given the place of that and the run folder."""
+
+    prepare: Callable[[Path], object]
+    train: Callable[[Path, Path], object]
+
+
+def pretraining(recipe: Recipe) -> Trial:
+    return Trial(
+        lambda place: prepared_folder(place, tokenizer="wordpiece"),
+        lambda place, run: pretrain(recipe, place / "prepared", run),
+    )
+
+
+def fine_tuning(**train: Any) -> Trial:
+    return Trial(
+        finetuning.place_of,
+        lambda place, run: finetune(finetuning.recipe_of(finetuning.sections_of(place), **train), run),
+    )
+
+
+TRIALS = {
+    "gpt, adamw, dropout": pretraining(recipe_of("gpt", steps=60, evaluate_every=10, lr=3e-3)),
+    "llama, muon, boundaries, best weights": pretraining(
+        recipe_of("llama", steps=60, evaluate_every=10, optimizer="muon", boundaries=True, schedule="wsd", patience=2)
     ),
-    "bert, whole words, pairs": recipe_of(
-        "bert", objective="masked+next", masking={"whole_words": True}, steps=60, evaluate_every=10, lr=3e-3
+    "bert, whole words, pairs": pretraining(
+        recipe_of("bert", objective="masked+next", masking={"whole_words": True}, steps=60, evaluate_every=10, lr=3e-3)
     ),
+    "fine-tuning, layer-wise rates, best weights": fine_tuning(epochs=10, patience=4, layer_decay=0.9),
+    "fine-tuning, low rank": fine_tuning(epochs=8, lora={"rank": 2}, class_weights="balanced"),
 }
 
 
@@ -55,29 +84,29 @@ def main() -> int:
     rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory(prefix="lexloom-kill-") as name:
         done = 0
-        for number, title in enumerate(RECIPES):
-            share = options.times // len(RECIPES) + (number < options.times % len(RECIPES))
+        for number, title in enumerate(TRIALS):
+            share = options.times // len(TRIALS) + (number < options.times % len(TRIALS))
             done += kill_many(title, Path(name) / str(number), share, rng)
     print(f"{done} kills, every run ended in the same bytes (seed {options.seed})")
     return 0
 
 
 def kill_many(title: str, place: Path, times: int, rng: random.Random) -> int:
-    """Spend `times` kills on runs of one recipe and compare each finished run with an uninterrupted one."""
-    recipe = RECIPES[title]
-    finish(fork(lambda: prepared_folder(place, tokenizer="wordpiece")))
+    """Spend `times` kills on runs of one kind and compare each finished run with an uninterrupted one."""
+    trial = TRIALS[title]
+    finish(fork(lambda: trial.prepare(place)))
     started = time.monotonic()
-    finish(fork(lambda: pretrain(recipe, place / "prepared", place / "whole")))
+    finish(fork(lambda: trial.train(place, place / "whole")))
     whole_s, expected = time.monotonic() - started, fingerprint(place / "whole")
     done, number = 0, 0
     while done < times:
         run, number = place / f"run-{number}", number + 1
         for _ in range(min(times - done, KILLS_PER_RUN)):
-            child = fork(lambda run=run: pretrain(recipe, place / "prepared", run))
+            child = fork(lambda run=run: trial.train(place, run))
             wait_for_moment(run, rng, whole_s)
             done += kill(child)
             check_folders(run)
-        finish(fork(lambda run=run: pretrain(recipe, place / "prepared", run)))
+        finish(fork(lambda run=run: trial.train(place, run)))
         compare(fingerprint(run), expected, f"{title}, {run.name}")
         leftovers = [path for pattern in (".tmp-*", ".trash-*") for path in run.rglob(pattern)]
         assert not leftovers, f"{title}: left behind {leftovers}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from lexloom.base import files
 from lexloom.base.console import say
+from lexloom.base.ledger import Ledger
 from lexloom.models.folder import save_model
 from lexloom.models.sentences import Pooling
 from lexloom.nn.linear import use_engine
@@ -15,9 +16,11 @@ from lexloom.report.task_card import task_card
 from lexloom.stages.adapting import Adapting, Data, gather, read_data
 from lexloom.stages.evaluate import RESULTS
 from lexloom.stages.finetune_recipe import FinetuneRecipe
-from lexloom.stages.judging import Row, describe_figures, judged, lines_of, predictions_of, values_of
+from lexloom.stages.judging import Row, describe_figures, judged, lines_of, values_of
 from lexloom.stages.opening import MODEL, Outcome, conduct, take_best_weights
 from lexloom.stages.session import Measured, Session, Work
+from lexloom.tasks import Prediction
+from lexloom.tasks.predict import predict
 from lexloom.train.loop import mean_loss
 
 PREDICTIONS = "predictions.jsonl"
@@ -63,8 +66,8 @@ def _measured(model: Any, parts: Adapting) -> Measured:
     return Measured({"loss": loss, **values}, score=next(iter(values.values()), -loss))
 
 
-def _predictions(model: Any, parts: Adapting, examples: Sequence[Any]) -> list[Any]:
-    return predictions_of(model, parts.task, examples, parts.setting, replicas=parts.train.worker_threads)
+def _predictions(model: Any, parts: Adapting, examples: Sequence[Any]) -> list[Prediction]:
+    return predict(model, parts.task, examples, parts.setting, ledger=Ledger(), threads=parts.train.threads)
 
 
 def _finish(session: Session, parts: Adapting) -> None:

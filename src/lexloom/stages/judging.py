@@ -5,34 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from lexloom.base.ledger import Ledger
 from lexloom.evaluate.figures import figures
 from lexloom.labelled.split import group_of
 from lexloom.labelled.views import view
 from lexloom.tasks import Prediction, Setting, Task
-from lexloom.tasks.predict import predict
-from lexloom.train.parallel import replica_pool
 
 Row = dict[str, Any]
-
-
-def predictions_of(
-    model: Any, task: Task, examples: Sequence[Any], setting: Setting, *, replicas: int
-) -> list[Prediction]:
-    """One prediction per example, in their order, computed by so many threads."""
-    pool = replica_pool(replicas, torch.get_num_threads())
-    if pool is None:
-        return predict(model, task, examples, setting, ledger=Ledger())
-    with pool:
-        parts = pool.map(
-            lambda part: predict(model, task, examples[part::replicas], setting, ledger=Ledger()), range(replicas)
-        )
-        found: list[Prediction] = [{}] * len(examples)
-        for part, predictions in enumerate(parts):
-            found[part::replicas] = predictions
-    return found
 
 
 def values_of(
