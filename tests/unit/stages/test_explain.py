@@ -60,11 +60,11 @@ def test_every_task_is_explained_from_bare_texts(name, tmp_path):
     ("name", "text", "pairs", "message"),
     [
         ("span", "Who?", (), "passage"),
-        ("similarity", "one", (), "second"),
+        ("similarity", "one", (), "two texts"),
         ("choice", "the sky is", ("blue",), "candidates"),
         ("relation", "no marks", (), "<e1>"),
-        ("tag", "Anna", ("pair",), "--pair"),
-        ("classify", "one", ("two", "three"), "--pair"),
+        ("tag", "Anna", ("pair",), "single texts"),
+        ("classify", "one", ("two", "three"), "a pair"),
     ],
 )
 def test_texts_that_do_not_fit_the_task_are_refused_with_what_it_needs(name, text, pairs, message, tmp_path):
