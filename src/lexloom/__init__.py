@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
-    from lexloom.api import LanguageModel, Score, load
+    from lexloom.api import Encoder, LanguageModel, Score, load
 
     __version__: str
 
-__all__ = ["LanguageModel", "Score", "__version__", "load"]
+__all__ = ["Encoder", "LanguageModel", "Score", "__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -27,7 +27,7 @@ def test_importing_lexloom_does_not_import_torch():
 
 
 def test_exported_names_are_those_documented():
-    assert set(lexloom.__all__) == {"LanguageModel", "Score", "__version__", "load"}
+    assert set(lexloom.__all__) == {"Encoder", "LanguageModel", "Score", "__version__", "load"}
     assert set(lexloom.__all__) <= set(dir(lexloom))
     assert all(hasattr(lexloom, name) for name in lexloom.__all__)
     with pytest.raises(AttributeError, match="no attribute 'lode'"):

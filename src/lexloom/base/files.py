@@ -175,11 +175,18 @@ def new_folder(final: Path, *, facts: dict[str, Any] | None = None, replace: boo
 
 def write_file(path: Path, data: bytes | str) -> None:
     """Replace one file atomically; a reader sees the old bytes or the new, never a mixture."""
+    with new_file(path) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[HashedFile]:
+    """The same for a file that is written piece by piece: it takes its place when the block ends without an error."""
     disk.make_folder(path.parent)
     temporary = path.parent / f"{TEMPORARY}{path.name}-{os.getpid()}"
     try:
         with HashedFile(temporary) as file:
-            file.write(data.encode() if isinstance(data, str) else data)
+            yield file
         disk.rename(temporary, path)
         disk.sync_folder(path.parent)
     except BaseException:

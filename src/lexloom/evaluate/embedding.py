@@ -4,7 +4,7 @@ Source: Reimers and Gurevych 2019 (Sentence-BERT); the numbers are those of sent
 Axes: N texts, D width, T tokens of a portion (flattened).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,8 +46,7 @@ def embed(
     Texts longer than `pooling.max_tokens` (or the model's context) are cut; `ledger` counts what is lost, at `places`.
     `tick` is told how many texts are done. The model must be in evaluation mode.
     """
-    limit = model.config.context if pooling.max_tokens is None else min(pooling.max_tokens, model.config.context)
-    setting = Setting(tokenizer=tokenizer, settings=None, labels=(), max_tokens=limit)
+    setting = Setting(tokenizer=tokenizer, settings=None, labels=(), max_tokens=limit_of(model, pooling))
     where = [f"text {number}" for number in range(1, len(texts) + 1)] if places is None else places
     pieces = cut_pieces([(text,) for text in texts], where, setting, Ledger() if ledger is None else ledger)
     order = sorted(range(len(pieces)), key=lambda number: len(pieces[number].ids))
@@ -61,7 +60,13 @@ def embed(
     return vectors_ND
 
 
-def _vectors(model: Any, pieces: Sequence[Piece], pooling: Pooling) -> Any:
+def limit_of(model: Any, pooling: Pooling) -> int:
+    """Tokens, special ones included, beyond which a text is cut."""
+    context: int = model.config.context
+    return context if pooling.max_tokens is None else min(pooling.max_tokens, context)
+
+
+def _vectors(model: Any, pieces: Sequence[Piece], pooling: Pooling) -> Iterator[Vectors]:
     def forward(portion: list[Piece]) -> Vectors:
         vectors: Vectors = _pooled(model, portion, pooling).float().cpu().numpy()
         return vectors

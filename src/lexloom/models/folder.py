@@ -47,6 +47,8 @@ class ModelFolder:
     """The names of the columns of a `sequence` or `token` head, as config.json has them; None if it has none."""
     pooling: Pooling | None = None
     """How its states become one vector for a text; None for a folder that doesn't say."""
+    problem_type: str | None = None
+    """What transformers calls the task of a `sequence` head where that isn't one label of several."""
 
 
 def save_model(
@@ -119,7 +121,8 @@ def load_model(path: Path, *, verify: bool = True) -> ModelFolder:
     if verify and facts:
         check_golden(model, facts.get("golden"), where=str(path / FACTS))
     generation = _read_object(path, GENERATION, required=False)
-    return ModelFolder(model, tokenizer, family, facts, generation, _read_labels(path, config), read_pooling(path))
+    labels, problem_type = _read_labels(path, config)
+    return ModelFolder(model, tokenizer, family, facts, generation, labels, read_pooling(path), problem_type)
 
 
 def read_config(path: Path) -> tuple[str, Any]:
@@ -174,8 +177,12 @@ def _read_tokenizer(path: Path, vocab_size: int, facts: Mapping[str, Any]) -> To
     return tokenizer
 
 
-def _read_labels(path: Path, config: Any) -> tuple[str, ...] | None:
-    return read_labels(_read_object(path, CONFIG, required=True)) if _has_labels(config) else None
+def _read_labels(path: Path, config: Any) -> tuple[tuple[str, ...] | None, str | None]:
+    if not _has_labels(config):
+        return None, None
+    values = _read_object(path, CONFIG, required=True)
+    kind = values.get("problem_type")
+    return read_labels(values), kind if isinstance(kind, str) else None
 
 
 def _has_labels(config: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The Python API: one class for every family of models.
+"""Models that write, from Python.
 
 Axes: B batch, L length, V vocabulary.
 """
@@ -16,7 +16,7 @@ from lexloom.base.errors import UserError
 from lexloom.base.recipe import check
 from lexloom.evaluate.scoring import score_documents
 from lexloom.generate.prompts import check_ids
-from lexloom.generate.reply import answer, chat_format, continue_texts, load_speaker, start_id, tokenizer_of
+from lexloom.generate.reply import answer, chat_format, continue_texts, start_id, tokenizer_of
 from lexloom.generate.settings import SamplingSettings
 from lexloom.generate.text import Piece
 from lexloom.models.folder import ModelFolder
@@ -36,15 +36,6 @@ class Score:
     tokens: list[int]
     logprobs: list[float]
     """The natural log-probability of each token; the first one follows the bos or else the eos token."""
-
-
-def load(folder: str | Path, *, verify: bool = True) -> "LanguageModel":
-    """Read a model folder, Lexloom's or plain Hugging Face; nothing in it is run.
-
-    `verify` checks hashes and replays the golden inputs. Raises FolderError or DamagedError.
-    """
-    path = Path(folder)
-    return LanguageModel(load_speaker(path, verify=verify), path)
 
 
 class LanguageModel:

@@ -1,0 +1,95 @@
+"""`lexloom predict MODEL FILES`: what a fine-tuned model says to every row of a table, beside the row itself.
+
+The input is read twice: first to find rows that can't be read, and to count them, before any time is spent on
+predictions; then a few thousand at a time, so that memory stays bounded. Standard input is read once.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from lexloom.base.console import aligned, progress
+from lexloom.base.ledger import Ledger
+from lexloom.stages.rows import STDOUT, beside, new_table
+from lexloom.tasks.encoding import CUT
+from lexloom.tasks.encoding import STAGE as ENCODE
+from lexloom.tasks.folder import TaskModel, load_task_model
+from lexloom.text.sources import STDIN
+
+ROWS_AT_ONCE = 4096
+PREFIX = "predicted_"
+USUAL = ("examples", "without a label")
+"""Outcomes of reading that are no news to somebody who wants predictions."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """How many rows were written where, and what was counted on the way."""
+
+    rows: int
+    out: str
+    task: str
+    ledger: tuple[dict[str, Any], ...]
+    hint: str | None
+    """What to do about texts that were cut."""
+
+
+def predict(
+    folder: Path, sources: Sequence[str], *, out: str = STDOUT, changes: Mapping[str, Any] | None = None
+) -> Predicted:
+    """Write every row of the tables with the model's answer in further columns, in the order of the input.
+
+    The columns are named `predicted_…` after the fields of the prediction; none of the input is overwritten: a name
+    that is taken gets a number. `changes` are settings of the task, such as the columns of these tables. A row that
+    can't be read ends the command before anything is predicted, unless `skip_bad_rows` allows it to be left out, which
+    the ledger lists. Raises UserError for what can't be read, FolderError for a model without a task.
+    """
+    model, ledger = load_task_model(folder, changes), Ledger()
+    total = None if STDIN in sources else _count(model, sources)
+    rows = 0
+    with new_table(out, ledger) as write, progress("predicting", total) as tick:
+        for some in _chunks(model.task.stream(sources, model.setting.settings, ledger)):
+            done = rows
+            predictions = model.predict(some, ledger=ledger, tick=lambda count, done=done: tick(done + count))  # type: ignore[misc]
+            for example, prediction in zip(some, predictions, strict=True):
+                write(beside(example.row, {PREFIX + key: value for key, value in prediction.items()}))
+            rows += len(some)
+    return Predicted(rows, out, model.name, tuple(_news(ledger)), _hint(model, ledger))
+
+
+def describe(result: Predicted) -> str:
+    """The result for people."""
+    rows = [("stage", "what", "rows", "characters", "where")]
+    for row in result.ledger:
+        where = "; ".join(row["examples"])
+        rows.append((row["stage"], row["outcome"], f"{row['documents']:,}", f"{row['characters'] or '':,}", where))
+    place = "standard output" if result.out == STDOUT else result.out
+    parts = [f"{result.rows:,} rows written to {place}"]
+    parts += [aligned(rows, right=(2, 3))] if result.ledger else []
+    return "\n\n".join([*parts, *([result.hint] if result.hint else [])])
+
+
+def _count(model: TaskModel, sources: Sequence[str]) -> int:
+    return sum(1 for _ in model.task.stream(sources, model.setting.settings, Ledger()))
+
+
+def _chunks(examples: Iterable[Any]) -> Iterator[list[Any]]:
+    left = iter(examples)
+    while some := list(islice(left, ROWS_AT_ONCE)):
+        yield some
+
+
+def _news(ledger: Ledger) -> list[dict[str, Any]]:
+    return [row for row in ledger.to_json() if row["outcome"] not in USUAL]
+
+
+def _hint(model: TaskModel, ledger: Ledger) -> str | None:
+    entry = ledger[ENCODE, CUT]
+    if not entry.documents:
+        return None
+    limit = model.setting.max_tokens
+    cut = f"{entry.documents:,} texts were cut at {limit:,} tokens: {entry.characters:,} characters were not read."
+    windows = hasattr(model.setting.settings, "long_texts")
+    return cut + (" To read all of them in windows: task.long_texts=windows" if windows else "")
