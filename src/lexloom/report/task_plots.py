@@ -1,14 +1,14 @@
 """The pictures of a fine-tuning run: its metric by step, how sure it is and how right, numbers against numbers."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from lexloom.evaluate.calibration import Calibration
 from lexloom.report.plots import INK, MUTED, RULE, TRAIN, VALIDATION, drawing, svg
-from lexloom.report.read import Column, Run, number
+from lexloom.report.read import Column, Row, Run, number
 
 METRIC_IN = (3.0, 1.65)
 SQUARE_IN = (3.4, 3.4)
@@ -34,12 +34,11 @@ def metric_curve(run: Run, metric: str, name: str) -> str:
         return svg(figure, name)
 
 
-def reliability_diagram(found: Calibration, name: str) -> str:
+def reliability_diagram(bins: Sequence[Row], name: str) -> str:
     """Accuracy over confidence: on the diagonal the model is as often right as it is sure. Dots grow with examples."""
-    bins = [bar for bar in found.bins if bar.examples]
-    confidence = np.array([bar.confidence for bar in bins], np.float64)
-    accuracy = np.array([bar.accuracy for bar in bins], np.float64)
-    examples = np.array([bar.examples for bar in bins], np.float64)
+    confidence, accuracy, examples = (
+        np.array([row[key] for row in bins], np.float64) for key in ("confidence", "accuracy", "examples")
+    )
     with drawing(SQUARE_IN) as (figure, axes):
         axes.plot([0, 1], [0, 1], color=RULE, linewidth=1)
         axes.vlines(confidence, confidence, accuracy, color=VALIDATION, linewidth=1.2, alpha=0.6)

@@ -4,15 +4,14 @@ Each is None or empty where the run has nothing to show.
 Axes: N examples, C labels.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
-from lexloom.evaluate.calibration import calibration
-from lexloom.evaluate.confusion import Confusion, confusion
-from lexloom.evaluate.slices import Slicing, by_length, by_script, mistakes, sliced
+from lexloom.metrics import entities_of
 from lexloom.metrics.counts import count_rows, f1_of, precision_of, recall_of, totals
 from lexloom.report import task_plots
 from lexloom.report.answers import Answers, answers_of
@@ -34,21 +33,30 @@ SPLITS: dict[str, Twin] = {
     "test": ("test", "测试集"),
     "folds": ("cross-validation", "交叉验证"),
 }
+SLICINGS: dict[str, Twin] = {
+    "length": ("by length", "按长度"),
+    "label": ("by label", "按标签"),
+    "script": ("by script", "按文字"),
+    "unknown tokens": ("by unknown tokens", "按未知词元"),
+}
 
 
 def task_sections(run: Run) -> Row:
     """All sections by name, as the template takes them."""
     answers = answers_of(run)
+    split = next(reversed(run.splits), "")
+    found = run.splits.get(split, {})
     return {
         "figures": figures_table(run),
         "spread": spread_table(run),
-        "split": SPLITS.get(_last_split(run), ("", "")),
+        "split": SPLITS.get(split, (split, split)),
         "labels": labels_table(answers) if answers else None,
-        "confusion": confusion_table(answers) if answers else None,
-        "calibration": calibration_figure(answers) if answers else None,
+        "confusion": confusion_table(found),
+        "calibration": calibration_figure(found),
         "scatter": scatter_figure(answers) if answers else None,
-        "slices": slices_table(answers) if answers else None,
-        "errors": errors_table(answers) if answers else None,
+        "slices": slices_table(found),
+        "errors": errors_table(found),
+        "ranks": ranks_table(answers) if answers else None,
     }
 
 
@@ -116,11 +124,6 @@ def _number(value: float, *, percent: bool) -> str:
     return f"{100 * value:.2f}" if percent else f"{value:.4f}"
 
 
-def _last_split(run: Run) -> str:
-    """The split of predictions.jsonl."""
-    return next(reversed(run.splits), "")
-
-
 # ---- labels ----
 
 
@@ -150,23 +153,24 @@ def labels_table(answers: Answers) -> Row | None:
     }
 
 
-def confusion_table(answers: Answers) -> Row | None:
+def confusion_table(split: Row) -> Row | None:
     """Which labels are taken for which, and the pairs confused most often."""
-    if answers.kind.field != "label":
+    found = split.get("confusion")
+    if not found:
         return None
-    found = confusion(answers.predictions, answers.references)
+    legible = len(found["labels"]) <= MOST_CONFUSED
     return {
-        "labels": found.labels if len(found.labels) <= MOST_CONFUSED else (),
-        "rows": list(_confusion_rows(found)) if len(found.labels) <= MOST_CONFUSED else [],
+        "labels": found["labels"] if legible else [],
+        "rows": list(_confusion_rows(found)) if legible else [],
         "worst": [
-            (pair.reference, pair.prediction, count(pair.examples), f"{pair.share:.1%}")
-            for pair in found.worst(MOST_PAIRS)
+            (pair["reference"], pair["prediction"], count(pair["examples"]), f"{pair['share']:.1%}")
+            for pair in found["worst"][:MOST_PAIRS]
         ],
     }
 
 
-def _confusion_rows(found: Confusion) -> Iterator[Row]:
-    for label, counts in zip(found.labels, found.counts, strict=True):
+def _confusion_rows(found: Row) -> Iterator[Row]:
+    for label, counts in zip(found["labels"], found["counts"], strict=True):
         total = sum(counts)
         yield {
             "label": label,
@@ -177,7 +181,7 @@ def _confusion_rows(found: Confusion) -> Iterator[Row]:
                     "percent": f"{100 * number / total:.1f}" if total else "0",
                     "share": f"{number / total:.1%}" if total else "",
                 }
-                for other, number in zip(found.labels, counts, strict=True)
+                for other, number in zip(found["labels"], counts, strict=True)
             ],
         }
 
@@ -185,29 +189,28 @@ def _confusion_rows(found: Confusion) -> Iterator[Row]:
 # ---- probabilities and numbers ----
 
 
-def calibration_figure(answers: Answers) -> Row | None:
+def calibration_figure(split: Row) -> Row | None:
     """How often the model is right where it is so sure, drawn and told."""
-    if answers.kind.field != "label" or any("probabilities" not in line["prediction"] for line in answers.lines):
+    found = split.get("calibration")
+    if not found:
         return None
-    labels = list(answers.lines[0]["prediction"]["probabilities"])
-    known = [number for number, reference in enumerate(answers.references) if reference in labels]
-    if not known or len(labels) < 2:
-        return None
-    shares_NC = np.array([list(answers.lines[number]["prediction"]["probabilities"].values()) for number in known])
-    targets_N = np.array([labels.index(answers.references[number]) for number in known])
-    found = calibration(shares_NC, targets_N)
+    bins = [row for row in found["bins"] if row["examples"]]
     return {
-        "picture": Markup(task_plots.reliability_diagram(found, "calibration")),
-        "error": f"{100 * found.expected_error:.2f}",
-        "chance": f"{100 * found.chance_error:.2f}",
-        "calibrated": found.calibrated,
-        "temperature": f"{found.temperature:.2f}",
-        "mended": f"{100 * found.mended_error:.2f}",
-        "brier": f"{found.brier.value:.4f}",
+        "picture": Markup(task_plots.reliability_diagram(bins, "calibration")),
+        "error": f"{100 * found['expected_error']:.2f}",
+        "chance": f"{100 * found['chance_error']:.2f}",
+        "calibrated": found["calibrated"],
+        "temperature": f"{found['temperature']:.2f}",
+        "mended": f"{100 * found['mended_error']:.2f}",
+        "brier": f"{found['brier']['value']:.4f}",
         "rows": [
-            (f"{bar.low:.2f}–{bar.high:.2f}", count(bar.examples), f"{bar.confidence:.3f}", f"{bar.accuracy:.3f}")
-            for bar in found.bins
-            if bar.confidence is not None and bar.accuracy is not None
+            (
+                f"{row['low']:.2f}–{row['high']:.2f}",
+                count(row["examples"]),
+                f"{row['confidence']:.3f}",
+                f"{row['accuracy']:.3f}",
+            )
+            for row in bins
         ],
     }
 
@@ -223,73 +226,76 @@ def scatter_figure(answers: Answers) -> Row | None:
 # ---- where it fails ----
 
 
-def slices_table(answers: Answers) -> Row | None:
-    """The metric on texts by length and script; slices of a few examples say nothing and are left out."""
-    if answers.texts is None:
-        return None
-    slicings: list[tuple[Twin, Slicing]] = [
-        (("by length", "按长度"), by_length([len(text) for text in answers.texts], "characters")),
-        (("by script", "按文字"), by_script(answers.texts)),
+def slices_table(split: Row) -> Row | None:
+    """The main metric on parts of the data; parts of a few examples say nothing and are left out."""
+    percent = split.get("figures", {}).get(split.get("main"), {}).get("percent", False)
+    groups = [
+        {
+            "title": SLICINGS.get(title, (title, title)),
+            "rows": [
+                (part["name"], count(part["examples"]), stated({**part["figure"], "percent": percent}))
+                for part in parts
+                if part["examples"] >= LEAST_SLICE
+            ],
+        }
+        for title, parts in (split.get("slices") or {}).items()
     ]
-    groups = []
-    for title, slicing in slicings:
-        large = {name: part for name, part in slicing.items() if len(part) >= LEAST_SLICE}
-        if len(large) > 1:
-            parts = sliced(answers.metric, answers.predictions, answers.references, large)
-            rows = [(part.name, count(part.examples), stated(_figure(answers, part.figure))) for part in parts]
-            groups.append({"title": title, "rows": rows})
-    return {"metric": answers.metric.name, "groups": groups} if groups else None
+    groups = [group for group in groups if group["rows"]]
+    return {"metric": split["main"], "groups": groups} if groups else None
 
 
-def _figure(answers: Answers, estimate: Any) -> Row:
-    return {
-        "value": estimate.value,
-        "low": estimate.low,
-        "high": estimate.high,
-        "percent": answers.metric.percent,
-    }
+def errors_table(split: Row) -> Row | None:
+    """The errors the model was surest of."""
+    rows = split.get("mistakes") or []
+    return (
+        {
+            "total": count(split["wrong"]),
+            "of": count(split["examples"]),
+            "sure": any(row["confidence"] is not None for row in rows),
+            "rows": [
+                {
+                    "where": _place(row["where"]),
+                    "text": row["text"],
+                    "reference": shown(row["reference"]),
+                    "prediction": shown(row["prediction"]),
+                    "confidence": "" if row["confidence"] is None else f"{row['confidence']:.1%}",
+                }
+                for row in rows[:MOST_ERRORS]
+            ],
+        }
+        if rows
+        else None
+    )
 
 
-def errors_table(answers: Answers) -> Row | None:
-    """The errors the model was surest of; of numbers those whose rank is furthest off."""
-    if answers.kind.field == "score":
-        numbers = _furthest_ranks(answers)
-        total = ""
-    else:
-        wrong = mistakes(answers.predictions, answers.references, answers.right, answers.confidences)
-        numbers, total = [mistake.example for mistake in wrong[:MOST_ERRORS]], count(len(wrong))
-    if not numbers:
-        return None
-    return {
-        "total": total,
-        "of": count(len(answers.lines)),
-        "ranked": answers.kind.field == "score",
-        "sure": answers.confidences is not None,
-        "rows": [_error(answers, number) for number in numbers],
-    }
+def ranks_table(answers: Answers) -> list[Row]:
+    """Of numbers, the examples whose rank among all is furthest off."""
+    if answers.kind.field != "score" or len(answers.lines) < 2:
+        return []
+    wanted, found = (np.argsort(np.argsort(side)) for side in (answers.references, answers.predictions))
+    return [
+        {
+            "where": _place(answers.lines[number]["where"]),
+            "text": " ‖ ".join(answers.lines[number].get("texts", ()))[:TEXT_CHARACTERS],
+            "reference": shown(answers.references[number]),
+            "prediction": shown(answers.predictions[number]),
+        }
+        for number in np.argsort(-np.abs(wanted - found), kind="stable")[:MOST_ERRORS].tolist()
+    ]
 
 
-def _furthest_ranks(answers: Answers) -> list[int]:
-    ranks = [np.argsort(np.argsort(np.array(side, np.float64))) for side in (answers.references, answers.predictions)]
-    return [int(number) for number in np.argsort(-np.abs(ranks[0] - ranks[1]), kind="stable")[:MOST_ERRORS]]
+def shown(answer: Any) -> str:
+    """An answer in a few words: of tags the entities, of several right answers the first."""
+    if isinstance(answer, list) and answer and all(_TAG.fullmatch(tag) for tag in answer):
+        return ", ".join(f"{kind} {start + 1}–{end}" for start, end, kind in entities_of(answer)) or "—"
+    if isinstance(answer, list):
+        return " / ".join(answer) or "—"
+    return (figures(answer) if isinstance(answer, float) else str(answer)) or "—"
 
 
-def _error(answers: Answers, number: int) -> Row:
-    text = answers.texts[number] if answers.texts is not None else ""
-    return {
-        "where": str(answers.lines[number]["where"]).rsplit("/", 1)[-1],
-        "text": text if len(text) <= TEXT_CHARACTERS else f"{text[:TEXT_CHARACTERS]}…",
-        "reference": _shown(answers, answers.references[number]),
-        "prediction": _shown(answers, answers.predictions[number]),
-        "confidence": f"{answers.confidences[number]:.1%}" if answers.confidences is not None else "",
-    }
+def _place(where: Any) -> str:
+    """The file's name and line."""
+    return str(where).rsplit("/", 1)[-1]
 
 
-def _shown(answers: Answers, value: Any) -> str:
-    """An answer in a few words: of tags the entities, of several answers the first."""
-    if answers.kind.field == "tags" and answers.kind.things is not None:
-        found: list[Any] = list(answers.kind.things(value))
-        return ", ".join(f"{kind} {start + 1}–{end}" for start, end, kind in found) or "—"
-    if isinstance(value, list):
-        return (", ".join(value) if answers.kind.field == "labels" else next(iter(value), "")) or "—"
-    return (figures(value) if isinstance(value, float) else str(value)) or "—"
+_TAG = re.compile(r"O|[BI]-.+", re.DOTALL)

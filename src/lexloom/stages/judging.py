@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lexloom.evaluate.figures import figures
-from lexloom.labelled.split import group_of
+from lexloom.evaluate.tasks import judge
 from lexloom.labelled.views import view
 from lexloom.tasks import Prediction, Setting, Task
 
@@ -24,25 +23,8 @@ def values_of(
 
 
 def judged(task: Task, examples: Sequence[Any], predictions: Sequence[Prediction], setting: Setting) -> Row:
-    """The figures with their intervals, for results.json: {examples, unlabelled, main, figures: {metric: …}}."""
-    labelled, plain, references = _labelled(task, examples, predictions, setting)
-    metrics = task.judge(setting)
-    found = {} if not references else figures(metrics, plain, references, groups=[group_of(e) for e in labelled])
-    return {
-        "examples": len(labelled),
-        "unlabelled": len(examples) - len(labelled),
-        "main": metrics[0].name,
-        "figures": {
-            metric.name: {
-                "value": found[metric.name].value,
-                "low": found[metric.name].low,
-                "high": found[metric.name].high,
-                "percent": metric.percent,
-            }
-            for metric in metrics
-            if metric.name in found
-        },
-    }
+    """A split in results.json: figures with their intervals, confusion, calibration, slices, mistakes (TaskResults)."""
+    return judge(task, examples, predictions, setting).to_json()
 
 
 def describe_figures(split: str, row: Row) -> str:

@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from lexloom.evaluate.calibration import calibration
+from lexloom.evaluate.confusion import confusion
 from lexloom.report.answers import answers_of
 from lexloom.report.page import render_report
 from lexloom.report.read import read_run
-from lexloom.report.task_sections import confusion_table, errors_table, labels_table, slices_table, task_sections
+from lexloom.report.task_sections import labels_table, shown, task_sections
 from tests.unit.report.test_page import HOSTILE, Page, step_line
 
 TEXTS = ["short", "a text of middling length", "这是一段中文文本，比较长一些，用来测试", "a much longer text " * 9]
@@ -47,6 +49,25 @@ def figure(value, **changes):
     return {"value": value, "low": value - 0.01, "high": value + 0.01, "percent": True} | changes
 
 
+def looked_into(lines):
+    """The further fields of a split's results, as evaluate/tasks.py writes them for labels."""
+    found, wanted = [row["prediction"]["label"] for row in lines], [row["reference"] for row in lines]
+    shares = np.array([[row["prediction"]["probabilities"][label] for label in ("bad", "good")] for row in lines])
+    wrong = [row for row in lines if row["prediction"]["label"] != row["reference"]]
+    part = {"name": "5 to 40 characters", "examples": 30, "figure": {"value": 0.5, "low": 0.4, "high": 0.6}}
+    return {
+        "confusion": confusion(found, wanted).to_json(),
+        "calibration": calibration(shares, np.array([label == "good" for label in wanted], np.int64)).to_json(),
+        "slices": {"length": [part, part | {"name": "tiny", "examples": 2}]},
+        "wrong": len(wrong),
+        "mistakes": [
+            {"where": row["where"], "text": row["texts"][0], "reference": row["reference"],
+             "prediction": row["prediction"]["label"], "confidence": row["prediction"]["probability"]}
+            for row in wrong
+        ],
+    }  # fmt: skip
+
+
 @pytest.fixture
 def make_run(tmp_path):
     def make(task="classify", lines=None, **results):
@@ -65,6 +86,8 @@ def make_run(tmp_path):
                 "figures": {"accuracy": figure(0.91), "macro F1": figure(0.9)},
             },
         }
+        if "label" in lines[0]["prediction"] and lines[0]["reference"] in ("good", "bad"):
+            splits["test"] |= looked_into(lines)
         (tmp_path / "results.json").write_text(json.dumps({"task": task, "splits": splits, **results}))
         (tmp_path / "recipe.toml").write_text('[task]\nname = "classify"\n[model]\nfolder = "/somewhere/minilm"\n')
         return tmp_path
@@ -78,7 +101,7 @@ def test_every_form_of_answer_has_a_whole_page_in_two_languages(make_run, task):
     assert page.fetched == []
     assert len(page.ids) == len(set(page.ids))
     assert html.count('class="t" lang="en"') == html.count('class="t" lang="zh-Hans"')
-    for words in ("91.00", "90.00–92.00", "test", "测试集", "minilm", "x.csv:"):
+    for words in ("91.00", "90.00–92.00", "test", "测试集", "minilm"):
         assert words in page.text
 
 
@@ -112,31 +135,36 @@ def test_labels_are_counted_as_the_field_counts_them(make_run):
 
 
 def test_confusion_has_a_row_for_every_true_label(make_run):
-    table = confusion_table(answers_of(read_run(make_run())))
-    assert table["labels"] == ("bad", "good")
+    table = task_sections(read_run(make_run()))["confusion"]
+    assert table["labels"] == ["bad", "good"]
     counts = [[cell["count"] for cell in row["cells"]] for row in table["rows"]]
     assert counts == [["5", "15"], ["10", "30"]]
     assert table["worst"][0] == ("bad", "good", "15", "75.0%")
 
 
-def test_errors_are_those_the_model_was_surest_of(make_run):
-    errors = errors_table(answers_of(read_run(make_run())))
-    assert (errors["total"], errors["of"]) == ("25", "60")
-    shares = [float(row["confidence"].rstrip("%")) for row in errors["rows"]]
-    assert shares == sorted(shares, reverse=True)
+def test_errors_calibration_and_slices_are_those_of_the_results(make_run):
+    sections = task_sections(read_run(make_run()))
+    errors, calibrated, slices = sections["errors"], sections["calibration"], sections["slices"]
+    assert (errors["total"], errors["of"], len(errors["rows"])) == ("25", "60", 20)
     assert all(row["reference"] != row["prediction"] for row in errors["rows"])
+    assert sum(int(examples) for _, examples, _, _ in calibrated["rows"]) == 60
+    assert calibrated["picture"].startswith("<svg")
+    (group,) = slices["groups"]
+    assert group["rows"] == [("5 to 40 characters", "30", {"value": "50.00", "interval": "40.00–60.00"})]
 
 
-def test_answers_are_compared_as_the_scorer_does(make_run):
-    errors = errors_table(answers_of(read_run(make_run("span"))))
-    assert errors["total"] == "10"
-    assert {row["prediction"] for row in errors["rows"]} == {"wrong"}
+def test_of_numbers_those_furthest_off_in_rank_are_told(make_run):
+    rows = task_sections(read_run(make_run("regress")))["ranks"]
+    assert rows[0]["where"] == "x.csv:58"
+    assert (rows[0]["reference"], rows[0]["prediction"]) == ("56", "0")
 
 
-def test_slices_cover_the_data_by_length_and_script(make_run):
-    groups = slices_table(answers_of(read_run(make_run())))["groups"]
-    assert [sum(int(examples) for _, examples, _ in group["rows"]) for group in groups] == [60, 60]
-    assert {name for name, _, _ in groups[1]["rows"]} == {"Han", "Latin"}
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [(["O", "B-LOC", "I-LOC"], "LOC 2–3"), (["O"], "—"), ([], "—"), (["a", "b"], "a / b"), ("", "—"), (0.25, "0.25")],
+)
+def test_answers_are_told_in_a_few_words(answer, words):
+    assert shown(answer) == words
 
 
 def test_several_seeds_are_shown_with_their_spread_and_the_one_that_was_chosen(make_run):
@@ -152,8 +180,8 @@ def test_several_seeds_are_shown_with_their_spread_and_the_one_that_was_chosen(m
 
 
 def test_without_texts_labels_or_predictions_the_page_is_whole(make_run):
-    bare = [{key: value for key, value in row.items() if key != "texts"} for row in LINES["classify"]]
-    Page(render_report(read_run(make_run(lines=bare))))
+    bare = [{key: value for key, value in row.items() if key != "texts"} for row in LINES["regress"]]
+    Page(render_report(read_run(make_run("regress", lines=bare))))
     unlabelled = [row | {"reference": None} for row in LINES["classify"]]
     run = read_run(make_run(lines=unlabelled))
     assert task_sections(run)["errors"] is None
@@ -165,6 +193,9 @@ def test_without_texts_labels_or_predictions_the_page_is_whole(make_run):
 def test_hostile_texts_and_labels_are_shown_as_text(make_run):
     share = {"label": HOSTILE, "probability": 0.9, "probabilities": {HOSTILE: 0.9, "x": 0.1}}
     rows = [{"where": HOSTILE, "texts": [HOSTILE], "reference": "x", "prediction": share} for _ in range(12)]
-    page = Page(render_report(read_run(make_run(lines=rows))))
+    wrong = {"where": "x:1", "text": HOSTILE, "reference": "x", "prediction": HOSTILE, "confidence": None}
+    split = {"examples": 12, "main": HOSTILE, "figures": {HOSTILE: figure(0.1)}, "wrong": 12, "mistakes": [wrong] * 12}
+    split["confusion"] = confusion([HOSTILE] * 3, ["x", HOSTILE, "y"]).to_json()
+    page = Page(render_report(read_run(make_run(lines=rows, splits={"test": split}))))
     assert not {"script", "img"} & set(page.tags)
     assert page.text.count(HOSTILE) > 12
