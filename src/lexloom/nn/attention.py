@@ -62,7 +62,7 @@ def attend(
 
     Query head h reads key/value head h // (H / G). With a cache, keys and values are first appended to its `layer`.
     """
-    recorded = _recorded.get()
+    recorded = _recording()
     if recorded is not None:
         recorded.append([])
     if reach.cache is not None:
@@ -90,9 +90,14 @@ def recorded_attention() -> Iterator[list[list[Tensor]]]:
 _recorded: ContextVar[list[list[Tensor]] | None] = ContextVar("recorded_attention", default=None)
 
 
+def _recording() -> list[list[Tensor]] | None:
+    """Where weights are to be noted; the compiler can't follow a context variable, and trains only."""
+    return None if torch.compiler.is_compiling() else _recorded.get()
+
+
 def _over_rows(q_BLHK: Tensor, k_BLGK: Tensor, v_BLGK: Tensor, reach: Reach, dropout: Dropout) -> Tensor:
     q_BHLK, k_BGLK, v_BGLK = (x.transpose(1, 2) for x in (q_BLHK, k_BLGK, v_BLGK))
-    if (dropout.share and dropout.training) or _recorded.get() is not None:
+    if (dropout.share and dropout.training) or _recording() is not None:
         return _with_weights_at_hand(q_BHLK, k_BGLK, v_BGLK, reach, dropout).transpose(1, 2)
     if reach.window is not None and reach.window < q_BHLK.shape[2] - 1:
         return _over_windows(q_BHLK, k_BGLK, v_BGLK, reach.window).transpose(1, 2)
@@ -106,7 +111,7 @@ def _with_weights_at_hand(q_BHLK: Tensor, k_BGLK: Tensor, v_BGLK: Tensor, reach:
     group = q_BHLK.shape[1] // k_BGLK.shape[1]
     k_BHLK, v_BHLK = k_BGLK.repeat_interleave(group, 1), v_BGLK.repeat_interleave(group, 1)
     hidden_LL = _hidden(q_BHLK.shape[2], reach, q_BHLK.device)
-    recorded = _recorded.get()
+    recorded = _recording()
     if recorded is None:
         y_BHLK: Tensor = _DroppedAttention.apply(q_BHLK, k_BHLK, v_BHLK, hidden_LL, dropout.share)  # type: ignore[no-untyped-call]
         return y_BHLK
