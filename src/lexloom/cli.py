@@ -155,18 +155,121 @@ def finetune(
 
 @app.command()
 def evaluate(
-    folders: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="Model folders.")],
-    data: Annotated[list[str], typer.Option(help="A prepared folder, or text files, folders and patterns.")],
+    folders: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[MODEL...] [task.KEY=VALUE]...", help="Model folders, and settings of their task."),
+    ] = None,
+    data: Annotated[
+        list[str] | None, typer.Option(help="A prepared folder, text files, or labelled examples; may be repeated.")
+    ] = None,
+    predictions: Annotated[
+        list[str] | None, typer.Option(help="Saved predictions to judge, without a model; may be repeated.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="A folder for results.json.")] = None,
     json: Json = False,
 ) -> None:
-    """Say how well models predict a text, with intervals, and whether they really differ.
+    """Say how good models are, with intervals, and whether they really differ.
 
-    Example: lexloom evaluate run-a/model run-b/model --data prepared
+    Language models are judged by how well they predict a text, fine-tuned models by labelled examples.
+
+    Example: lexloom evaluate run-a/model run-b/model --data test.csv
+
+    Example: lexloom evaluate --predictions a.jsonl --predictions b.jsonl --data test.csv task.name=classify
     """
-    from lexloom.stages import evaluate as stage
+    from lexloom.stages import evaluating as stage
 
-    _show(stage.evaluate(folders, data, out=out), stage.describe, json=json)
+    models, task = _files_and_task(folders)
+    results = stage.evaluate(models, data or (), predictions=predictions or (), changes=task, out=out)
+    _show(results, stage.describe, json=json)
+
+
+@app.command()
+def predict(
+    folder: Folder,
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE... [task.KEY=VALUE]...", help="Tables (- is stdin), and settings of the task."),
+    ],
+    out: Annotated[str, typer.Option(help="A .jsonl, .csv or .tsv to write; - is JSON lines on stdout.")] = STDIN,
+    json: Json = False,
+) -> None:
+    """Write every row of a table with what a fine-tuned model says to it.
+
+    Example: lexloom predict run/model new.csv --out answers.csv task.text=review task.long_texts=windows
+    """
+    from lexloom.stages import predict as stage
+
+    files, task = _files_and_task(sources)
+    _show_beside(stage.predict(folder, files, out=out, changes=task), stage.describe, out=out, json=json)
+
+
+@app.command()
+def embed(
+    folder: Folder,
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE... [task.KEY=VALUE]...", help="Tables, or texts of a sentence a line; - is stdin."
+        ),
+    ],
+    out: Annotated[str, typer.Option(help="A .npy or .jsonl to write; - is JSON lines on stdout.")] = STDIN,
+    pooling: Annotated[str | None, typer.Option(help="mean or cls; left out: as the folder says.")] = None,
+    normalise: Annotated[
+        bool | None, typer.Option("--normalise/--no-normalise", help="Vectors of length 1; left out: as it says.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Turn every row's text into a vector.
+
+    Example: lexloom embed minilm sentences.txt --out vectors.npy
+    """
+    from lexloom.stages import embed as stage
+
+    files, task = _files_and_task(sources)
+    result = stage.embed(folder, files, out=out, pooling=pooling, normalise=normalise, changes=task)
+    _show_beside(result, stage.describe, out=out, json=json)
+
+
+@app.command()
+def fill(
+    folder: Folder,
+    text: Annotated[str, typer.Argument(help="A text with a mask, such as [MASK], or several.")],
+    settings: Annotated[list[str] | None, typer.Argument(metavar="[top=N]", help="Candidates for each mask.")] = None,
+    json: Json = False,
+) -> None:
+    """Say what a masked language model puts in the place of a mask.
+
+    Example: lexloom fill bert "Paris is the [MASK] of France." top=5
+    """
+    from lexloom.base.recipe import load_recipe
+    from lexloom.stages import fill as stage
+
+    top = load_recipe(stage.FillSettings, None, settings or ()).top
+    _show(stage.fill(folder, text, top=top), stage.describe, json=json)
+
+
+@app.command("check-data")
+def check_data(
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE... [task.KEY=VALUE]...", help="Training data, and settings of the task."),
+    ],
+    validation: Annotated[list[str] | None, typer.Option(help="Validation data; may be repeated.")] = None,
+    test: Annotated[list[str] | None, typer.Option(help="Test data; may be repeated.")] = None,
+    model: Annotated[Path | None, typer.Option(help="A model folder, to count lengths in its tokens.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="The limit that lengths are held against.")] = None,
+    json: Json = False,
+) -> None:
+    """Look labelled data over before training: balance, copies, contradictions, lengths, with line numbers.
+
+    Example: lexloom check-data train.csv --test test.csv --model minilm task.name=classify task.text=review
+    """
+    from lexloom.stages import check_data as stage
+
+    files, task = _files_and_task(sources)
+    splits = {"train": files, "validation": validation or [], "test": test or []}
+    name = str(task.pop("name", "classify"))
+    _show(stage.check_data(name, task, splits, model=model, max_tokens=max_tokens), stage.describe, json=json)
 
 
 @app.command()
@@ -320,6 +423,25 @@ def _recipe(file: Path, overrides: list[str] | None) -> Any:
     from lexloom.stages.recipe import Recipe
 
     return load_recipe(Recipe, file, overrides or ())
+
+
+def _files_and_task(words: list[str] | None) -> tuple[list[str], dict[str, Any]]:
+    """Words of a command line: files, and `task.key=value` settings."""
+    from lexloom.base.recipe import parse_overrides
+
+    settings = [word for word in words or () if word.startswith("task.") and "=" in word]
+    task = parse_overrides(settings).get("task", {})
+    return [word for word in words or () if word not in settings], task
+
+
+def _show_beside(result: Any, describe: Callable[[Any], str], *, out: str, json: bool) -> None:
+    """As `_show`, but where rows went to standard output, what is told of them goes to people only."""
+    from lexloom.base.console import say
+
+    if out == STDIN:
+        say(describe(result))
+    else:
+        _show(result, describe, json=json)
 
 
 def _sampling(settings: list[str] | None) -> Any:

@@ -41,12 +41,15 @@ def load_recipe(
     values = _read_toml(file) if file is not None else {}
     for dotted, text in _from_environment(kind, environment):
         _set(values, dotted, _parse_value(text))
-    for override in overrides:
-        dotted, equals, text = override.partition("=")
-        if not equals:
-            raise RecipeError(f"{override!r} is not an override", fix="Write it as section.key=value.")
-        _set(values, dotted.strip(), _parse_value(text.strip()))
+    _override(values, overrides)
     return check(kind, values, where=str(file) if file else "the recipe")
+
+
+def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
+    """`section.key=value` strings as sections of plain values; raises RecipeError for what isn't one."""
+    values: dict[str, Any] = {}
+    _override(values, overrides)
+    return values
 
 
 def check(kind: type[S], values: dict[str, Any], *, where: str) -> S:
@@ -93,6 +96,14 @@ def _from_environment(kind: type[Settings], environment: Mapping[str, str]) -> l
         if name.startswith(ENVIRONMENT_PREFIX) and dotted.partition(".")[0] in kind.model_fields:
             found.append((dotted, environment[name]))
     return found
+
+
+def _override(values: dict[str, Any], overrides: Sequence[str]) -> None:
+    for override in overrides:
+        dotted, equals, text = override.partition("=")
+        if not equals:
+            raise RecipeError(f"{override!r} is not an override", fix="Write it as section.key=value.")
+        _set(values, dotted.strip(), _parse_value(text.strip()))
 
 
 def _parse_value(text: str) -> Any:

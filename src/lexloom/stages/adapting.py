@@ -223,8 +223,11 @@ def _max_tokens(settings: FinetuneSettings, base: ModelFolder) -> int:
 
 
 def _labels_of(base: ModelFolder) -> list[str] | None:
-    labels: list[str] | None = base.facts.get("labels")
-    return [] if labels is None and base.facts.get("task") else labels
+    """The labels of the head that came along, none for a head that gives a number; None if nobody has said."""
+    task = base.facts.get("task")
+    if task is not None:
+        return list(task["labels"])
+    return None if base.labels is None else list(base.labels)
 
 
 def _weighing(task: Task, setting: Setting, settings: FinetuneSettings, train: Sequence[Encoded]) -> Weighing:

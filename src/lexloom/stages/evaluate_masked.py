@@ -1,17 +1,25 @@
-"""The end of pre-training an encoder: how well it finds hidden tokens of the validation part."""
+"""How well encoders find hidden tokens of a validation part: at the end of pre-training, and for any model folder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lexloom.base import files
 from lexloom.base.console import aligned, progress
+from lexloom.base.errors import FolderError
+from lexloom.base.recipe import check
 from lexloom.data.batches import Windows
+from lexloom.data.masking import MaskingSettings
 from lexloom.data.shards import open_split
 from lexloom.evaluate.leaks import leaked_documents
 from lexloom.evaluate.masked import evaluate_masked as measure
+from lexloom.objectives import OBJECTIVES
 from lexloom.stages.building import Parts
 from lexloom.stages.evaluate import RESULTS, TRAIN, VALIDATION, Results, shown
+from lexloom.tasks.folder import load_reader
 
+MOST_TOKENS = 512
+BATCH_WINDOWS = 16
 MEASURES = {
     "masked_accuracy": "accuracy at masked tokens",
     "perplexity_per_masked_token": "perplexity per masked token",
@@ -27,22 +35,59 @@ def evaluate_masked(model: Any, parts: Parts, validation: Windows, prepared: Pat
         found = measure(
             model, parts.objective, validation, seed=settings.seed, batch_windows=settings.micro_batch, tick=tick
         )
+    return _results([{"folder": name, **found.to_json()}], prepared, out)
+
+
+def evaluate_folders(folders: Sequence[Path], data: Sequence[str], *, out: Path | None = None) -> Results:
+    """Measure masked language models on the validation part of a prepared folder, in the tokens of their tokenizer.
+
+    Windows and masking are as the model was pre-trained; those of others' folders as recipes have them by default.
+    Raises FolderError for data that isn't a prepared folder, or was prepared with another tokenizer.
+    """
+    prepared = Path(data[0])
+    if len(data) != 1 or not (prepared / VALIDATION).is_dir():
+        raise FolderError("masked language models are evaluated on a prepared folder", where=", ".join(data))
+    return _results([_measured(folder, prepared) for folder in folders], prepared, out)
+
+
+def _measured(folder: Path, prepared: Path) -> Results:
+    contents = load_reader(folder)
+    if contents.tokenizer is None:
+        raise FolderError("has no tokenizer.json", where=str(folder))
+    recipe = contents.facts.get("provenance", {}).get("recipe", {})
+    masking = check(MaskingSettings, recipe.get("masking", {}), where=str(folder))
+    name = "masked" if contents.model.config.head == "masked" else "masked+next"
+    objective = OBJECTIVES[name](masking, contents.tokenizer)
+    shards = open_split(prepared, VALIDATION, tokenizer_sha256=contents.tokenizer.sha256)
+    context = min(contents.model.config.context, recipe.get("train", {}).get("context", MOST_TOKENS))
+    boundaries = recipe.get("train", {}).get("boundaries", True)
+    windows = Windows(shards, context - objective.added_tokens, boundaries=boundaries)
+    with progress(f"scoring hidden tokens with {folder}", len(windows)) as tick:
+        found = measure(contents.model, objective, windows, seed=0, batch_windows=BATCH_WINDOWS, tick=tick)
+    return {"folder": str(folder), **found.to_json()}
+
+
+def _results(models: list[Results], prepared: Path, out: Path | None) -> Results:
     results = {
         "data": [str(prepared)],
         "leaked_documents": leaked_documents(*(open_split(prepared, part) for part in (TRAIN, VALIDATION))),
-        "models": [{"folder": name, **found.to_json()}],
+        "models": models,
         "comparisons": [],
     }
-    files.write_json(out / RESULTS, results)
+    if out is not None:
+        files.write_json(out / RESULTS, results)
     return results
 
 
 def describe(results: Results) -> str:
     """The results for people."""
-    (model,) = results["models"]
-    rows = [(label, shown(model[key])) for key, label in MEASURES.items() if model[key] is not None]
-    note = (
-        f"{model['tokens']:,} masked tokens in {model['sequences']:,} sequences; 95 % intervals by bootstrap over "
-        f"{model['resampled']}."
-    )
-    return "\n".join([aligned(rows), "", note])
+    models = results["models"]
+    names = [("", *(model["folder"] for model in models))] if len(models) > 1 else []
+    rows = [
+        (label, *(shown(model[key]) for model in models))
+        for key, label in MEASURES.items()
+        if any(model[key] is not None for model in models)
+    ]
+    sizes = [f"{model['tokens']:,} masked tokens in {model['sequences']:,} sequences" for model in models]
+    note = f"{'; '.join(dict.fromkeys(sizes))}; 95 % intervals by bootstrap over {models[0]['resampled']}."
+    return "\n".join([aligned([*names, *rows]), "", note])

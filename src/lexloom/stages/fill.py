@@ -4,10 +4,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from lexloom.base.console import aligned
 from lexloom.base.errors import FolderError
+from lexloom.base.recipe import Settings
 from lexloom.tasks.folder import load_reader
 from lexloom.tasks.masks import fill as fill_masks
+
+
+class FillSettings(Settings):
+    """How many candidates are shown."""
+
+    top: int = Field(default=5, ge=1)
+    """Candidates for each mask."""
 
 
 @dataclass(frozen=True)

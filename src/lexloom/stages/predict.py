@@ -56,19 +56,29 @@ def predict(
             for example, prediction in zip(some, predictions, strict=True):
                 write(beside(example.row, {PREFIX + key: value for key, value in prediction.items()}))
             rows += len(some)
-    return Predicted(rows, out, model.name, tuple(_news(ledger)), _hint(model, ledger))
+    return Predicted(rows, out, model.name, tuple(_news(ledger)), cut_note(model, ledger))
 
 
 def describe(result: Predicted) -> str:
     """The result for people."""
-    rows = [("stage", "what", "rows", "characters", "where")]
+    rows = [("what", "rows", "characters", "where")]
     for row in result.ledger:
-        where = "; ".join(row["examples"])
-        rows.append((row["stage"], row["outcome"], f"{row['documents']:,}", f"{row['characters'] or '':,}", where))
+        rows.append((row["outcome"], f"{row['documents']:,}", f"{row['characters']:,}", "; ".join(row["examples"])))
     place = "standard output" if result.out == STDOUT else result.out
     parts = [f"{result.rows:,} rows written to {place}"]
-    parts += [aligned(rows, right=(2, 3))] if result.ledger else []
+    parts += [aligned(rows, right=(1, 2))] if result.ledger else []
     return "\n\n".join([*parts, *([result.hint] if result.hint else [])])
+
+
+def cut_note(model: TaskModel, ledger: Ledger) -> str | None:
+    """How much of the texts the model didn't read, and how it can; None if it read everything."""
+    entry = ledger[ENCODE, CUT]
+    if not entry.documents:
+        return None
+    limit = model.setting.max_tokens
+    cut = f"{entry.documents:,} texts were cut at {limit:,} tokens: {entry.characters:,} characters were not read."
+    windows = hasattr(model.setting.settings, "long_texts")
+    return cut + (" To read all of them in windows: task.long_texts=windows" if windows else "")
 
 
 def _count(model: TaskModel, sources: Sequence[str]) -> int:
@@ -83,13 +93,3 @@ def _chunks(examples: Iterable[Any]) -> Iterator[list[Any]]:
 
 def _news(ledger: Ledger) -> list[dict[str, Any]]:
     return [row for row in ledger.to_json() if row["outcome"] not in USUAL]
-
-
-def _hint(model: TaskModel, ledger: Ledger) -> str | None:
-    entry = ledger[ENCODE, CUT]
-    if not entry.documents:
-        return None
-    limit = model.setting.max_tokens
-    cut = f"{entry.documents:,} texts were cut at {limit:,} tokens: {entry.characters:,} characters were not read."
-    windows = hasattr(model.setting.settings, "long_texts")
-    return cut + (" To read all of them in windows: task.long_texts=windows" if windows else "")
