@@ -38,6 +38,16 @@ DOES = {
     ),
     "choice": ("It picks the best of several candidates for a text.", "本模型为文本从多个候选中选出最佳者。"),
 }
+CALLS = {
+    "classify": 'classify(["…", "…"])',
+    "regress": 'regress(["…", "…"])',
+    "relation": 'relations("the <e1>fire</e1> caused <e2>damage</e2>")',
+    "tag": 'tag(["…", "…"])',
+    "span": 'answer("question", "passage")',
+    "similarity": 'similarity("…", "…")',
+    "choice": 'choose("text", ["one", "another"])',
+}
+"""How Python asks for each."""
 TRANSFORMERS = ("classify", "tag", "span")
 """Tasks whose folder a pipeline of transformers takes texts for as they are."""
 MOST_LABELS = 60
@@ -57,6 +67,7 @@ def task_card(
         pipeline=PIPELINES[name],
         does=DOES[name],
         folder=MODEL,
+        call=CALLS[name],
         loads_in_transformers=name in TRANSFORMERS,
         labels=[f"`{cell(label)}`" for label in task["labels"][:MOST_LABELS]],
         more_labels=max(0, len(task["labels"]) - MOST_LABELS),
@@ -117,4 +128,5 @@ def _data_files(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _settings(provenance: Mapping[str, Any]) -> Row:
-    return dict((provenance.get("recipe") or {}).get("train") or {})
+    settings = (provenance.get("recipe") or {}).get("train") or {}
+    return {key: value for key, value in settings.items() if value is not None}

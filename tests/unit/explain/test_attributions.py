@@ -10,6 +10,7 @@ from lexloom.explain.attributions import TOLERANCE, integrated_gradients, occlus
 from lexloom.explain.explanation import answer, explain
 from lexloom.explain.targets import EXPLAINABLE, LOG_ODDS, Target, log_odds
 from lexloom.explain.words import Word
+from lexloom.models import modernbert, new_model
 from lexloom.tasks import TASKS, Piece
 from lexloom.tasks.encoding import FIRST
 from tests.understanding import EXAMPLES, labelled, model_for, setting_of
@@ -174,3 +175,13 @@ def test_log_odds_do_not_change_when_all_scores_rise():
     share = torch.softmax(scores, 0)[1]
     assert float(log_odds(scores + 5, 1)) == pytest.approx(float(torch.log(share / (1 - share))), abs=1e-5)
     assert log_odds(torch.tensor([0.7]), 0) == pytest.approx(0.7)
+
+
+def test_a_modernbert_is_explained_too():
+    setting = setting_of("classify")
+    config = modernbert.Config(
+        vocab_size=setting.tokenizer.vocab_size, width=32, layers=3, heads=4, ffn_width=64, context=64, head="sequence",
+    )  # fmt: skip
+    found = explain(new_model("modernbert", config, seed=0), "classify", EXAMPLES["classify"][3], setting)
+    assert found.explained[0].attribution.complete
+    np.testing.assert_allclose(found.attention[0].weights_NHLL.sum(axis=-1), 1, atol=1e-5)

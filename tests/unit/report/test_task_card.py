@@ -3,7 +3,8 @@
 import pytest
 import yaml
 
-from lexloom.report.task_card import PIPELINES, task_card
+from lexloom.api.encoder import Encoder
+from lexloom.report.task_card import CALLS, PIPELINES, task_card
 from lexloom.tasks import TASKS
 
 FIGURE = {"value": 0.91234, "low": 0.9, "high": 0.9251, "percent": True}
@@ -12,7 +13,7 @@ PROVENANCE = {
     "train_examples": 6920,
     "steps": 649,
     "began_with": {"folder": "/somewhere/minilm", "from_nothing": False},
-    "recipe": {"data": {"train": ["/somewhere/train.tsv"], "test": []}, "train": {"lr": 5e-5}},
+    "recipe": {"data": {"train": ["/somewhere/train.tsv"], "test": []}, "train": {"lr": 5e-5, "lora": None}},
 }
 
 
@@ -52,3 +53,16 @@ def test_a_figure_without_interval_and_a_model_without_figures_say_so():
 def test_labels_cannot_break_out_and_a_known_language_is_stated():
     assert "`a\\|b`" in card_of(labels=["a|b"])
     assert front_matter(card_of("span", labels=(), language="zh"))["language"] == ["zh"]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_call_that_the_card_shows_is_one_of_a_loaded_encoder(name):
+    call = CALLS[name].partition("(")[0]
+    assert f'lexloom.load("model").{call}(' in card_of(name)
+    assert callable(getattr(Encoder, call))
+
+
+def test_settings_that_are_not_set_are_not_stated():
+    card = card_of()
+    assert "| lr | 5e-05 |" in card
+    assert "null" not in card
