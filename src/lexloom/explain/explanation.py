@@ -15,6 +15,8 @@ from lexloom.tasks.predict import head_outputs
 
 ATTENTION = "attention"
 METHODS = (GRADIENTS, OCCLUSION, ATTENTION)
+MOST_TARGETS = 8
+"""Entities or labels of one text that are explained; each takes many passes through the model."""
 ATTRIBUTE = {GRADIENTS: integrated_gradients, OCCLUSION: occlusion}
 
 
@@ -40,6 +42,8 @@ class Explanation:
     blank: str
     """The token that stood for masked words."""
     explained: tuple[Explained, ...]
+    left_out: tuple[str, ...]
+    """Further targets, beyond MOST_TARGETS, that were not explained."""
     attention: tuple[AttentionMaps, ...]
     """Of each piece."""
 
@@ -66,7 +70,8 @@ def explain(
     blank = blank_id(tokenizer)
     wanted = [ATTRIBUTE[method] for method in methods if method in ATTRIBUTE]
     explained = []
-    for target in how.targets(answered, setting, label) if wanted else []:
+    targets = how.targets(answered, setting, label) if wanted else []
+    for target in targets[:MOST_TARGETS]:
         some = tuple(word for word in words if target.texts is None or word.text in target.texts)
         for attribute in wanted:
             found = attribute(model, pieces, some, target, blank=blank)
@@ -78,6 +83,7 @@ def explain(
         words=tuple(words),
         blank=str(tokenizer.token(blank)),
         explained=tuple(explained),
+        left_out=tuple(target.name for target in targets[MOST_TARGETS:]),
         attention=tuple(maps),
     )
 

@@ -58,6 +58,7 @@ def _example(number: int, explanation: Explanation) -> Row:
         "number": number + 1,
         "answer": _answer(explanation.prediction),
         "explained": [_explained(explanation, each) for each in explanation.explained],
+        "left_out": ", ".join(explanation.left_out),
         "plain": explanation.texts,
         "maps": [_map(f"a{number}-{piece}", maps) for piece, maps in enumerate(shown)],
         "more_maps": count(len(explanation.attention) - len(shown)) if len(explanation.attention) > len(shown) else "",

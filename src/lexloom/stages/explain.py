@@ -80,6 +80,8 @@ def describe(result: Result) -> str:
             )
             parts += [f"{title}{some}", aligned(rows, right=(1,))]
             parts.append(_completeness(target))
+        if explanation["left_out"]:
+            parts.append(f"not explained, ask about them with --label: {', '.join(explanation['left_out'])}")
     if result.page is not None:
         parts.append(f"wrote {result.page}; open it in a browser")
     return "\n\n".join(parts)
@@ -99,6 +101,7 @@ def _plain(explanation: Explanation) -> dict[str, Any]:
     return {
         "texts": list(explanation.texts),
         "prediction": explanation.prediction,
+        "left_out": list(explanation.left_out),
         "targets": [_target(explanation, explained) for explained in explanation.explained],
         "attention": [
             {"tokens": list(maps.tokens), "rollout": np.round(maps.rollout, DECIMALS).tolist()}

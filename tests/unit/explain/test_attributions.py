@@ -7,13 +7,13 @@ from torch import nn
 
 from lexloom.base.errors import UserError
 from lexloom.explain.attributions import TOLERANCE, integrated_gradients, occlusion
-from lexloom.explain.explanation import answer, explain
+from lexloom.explain.explanation import MOST_TARGETS, answer, explain
 from lexloom.explain.targets import EXPLAINABLE, LOG_ODDS, Target, log_odds
 from lexloom.explain.words import Word
 from lexloom.models import modernbert, new_model
 from lexloom.tasks import TASKS, Piece
 from lexloom.tasks.encoding import FIRST
-from tests.understanding import EXAMPLES, labelled, model_for, setting_of
+from tests.understanding import EXAMPLES, labelled, model_for, setting_of, tagged
 
 every_task = pytest.mark.parametrize("name", TASKS)
 BLANK = 0
@@ -185,3 +185,14 @@ def test_a_modernbert_is_explained_too():
     found = explain(new_model("modernbert", config, seed=0), "classify", EXAMPLES["classify"][3], setting)
     assert found.explained[0].attribution.complete
     np.testing.assert_allclose(found.attention[0].weights_NHLL.sum(axis=-1), 1, atol=1e-5)
+
+
+def test_of_very_many_entities_the_first_are_explained_and_the_others_named():
+    setting = setting_of("tag")
+    model = model_for("tag", setting)
+    with torch.no_grad():
+        model.score.bias.copy_(torch.tensor([9.0 * (label == "B-LOC") for label in setting.labels]))
+    example = tagged("a b c d e f g h i j k")
+    found = explain(model, "tag", example, setting, methods=["occlusion"])
+    assert len(found.explained) == MOST_TARGETS
+    assert found.left_out == ("LOC: i", "LOC: j", "LOC: k")
