@@ -145,8 +145,10 @@ class Encoder:
         ledger = Ledger()
         vectors_ND = embed(self.module, self.tokenizer, many, chosen, ledger=ledger)
         _warn_of_cuts(ledger)
+        if not isinstance(texts, str):
+            return vectors_ND
         one: Vectors = vectors_ND[0]
-        return one if isinstance(texts, str) else vectors_ND
+        return one
 
     def similarity(self, first: str, second: str) -> float:
         """The cosine of two texts' vectors, as `embed` gives them."""
