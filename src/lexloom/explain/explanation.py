@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from lexloom.base.errors import UserError
 from lexloom.base.ledger import Ledger
 from lexloom.explain.attention import AttentionMaps, attention_maps
 from lexloom.explain.attributions import GRADIENTS, OCCLUSION, Attribution, blank_id, integrated_gradients, occlusion
@@ -67,6 +68,8 @@ def explain(
     texts = how.texts(example, tokenizer)
     pieces = answered.encoded.pieces
     words = words_of(pieces, how.reads(answered), [tokens for _, tokens in texts], tokenizer)
+    if not words:
+        raise UserError("there is no word in it, so nothing to explain", where=example.where)
     blank = blank_id(tokenizer)
     wanted = [ATTRIBUTE[method] for method in methods if method in ATTRIBUTE]
     explained = []

@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from lexloom.base.errors import UserError
-from lexloom.base.recipe import nearest
 from lexloom.explain.words import TextTokens, tagged_tokens, text_tokens
 from lexloom.tasks.choice import readings
 from lexloom.tasks.contract import Encoded, Floats, Prediction, Setting
@@ -220,7 +219,7 @@ def choice_targets(answered: Answered, setting: Setting, wanted: str | None) -> 
 
 def _known(wanted: str, labels: Sequence[str]) -> str:
     if wanted not in labels:
-        raise UserError(f"there is no label {wanted!r}", fix=f"Labels: {', '.join(labels)}; {nearest(wanted, labels)}.")
+        raise UserError(f"there is no label {wanted!r}", fix=f"The labels are {', '.join(labels)}.")
     return wanted
 
 

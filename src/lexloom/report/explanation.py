@@ -27,6 +27,7 @@ MOST_MAPS = 4
 """Pieces of one text whose attention is shown; a long text has many."""
 MOST_TOKENS = 128
 """Of a longer piece only the mean of each layer's heads is shown: pictures of all heads would weigh megabytes."""
+TAKEN_SHOWN = 5
 DEEPEST = 70
 """Per cent of colour behind the weightiest word, so that ink stays readable on it."""
 
@@ -149,8 +150,10 @@ def _map(name: str, maps: AttentionMaps) -> Row:
         shown_NHLL = shown_NHLL.mean(axis=1, keepdims=True)
     return {
         "name": name,
-        "tokens": maps.tokens,
-        "special": maps.special,
+        "tokens": [
+            {"text": token, "takes": _takes(maps.tokens, row_L)}
+            for token, row_L in zip(maps.tokens, together_LL, strict=True)
+        ],
         "columns": shown_NHLL.shape[1],
         "averaged": shown_NHLL.shape[1] < heads,
         "rollout": picture(together_LL / together_LL.max()),
@@ -173,6 +176,11 @@ def _map(name: str, maps: AttentionMaps) -> Row:
         ],
         "shape": (f"{layers} layers × {heads} heads", f"{layers} 层 × {heads} 头"),
     }
+
+
+def _takes(tokens: Sequence[str], shares_L: NDArray[np.float32]) -> str:
+    """The tokens that one takes most of, over all layers: `river 21 %, the 9 %`."""
+    return ", ".join(f"{tokens[place]} {shares_L[place]:.0%}" for place in np.argsort(-shares_L)[:TAKEN_SHOWN])
 
 
 def picture(shares_LL: NDArray[np.floating[Any]]) -> Markup:

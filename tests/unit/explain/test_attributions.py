@@ -196,3 +196,10 @@ def test_of_very_many_entities_the_first_are_explained_and_the_others_named():
     found = explain(model, "tag", example, setting, methods=["occlusion"])
     assert len(found.explained) == MOST_TARGETS
     assert found.left_out == ("LOC: i", "LOC: j", "LOC: k")
+
+
+@pytest.mark.parametrize("text", ["", " ", "\u200b"])
+def test_a_text_without_a_word_is_refused(text):
+    setting = setting_of("classify")
+    with pytest.raises(UserError, match="no word"):
+        explain(model_for("classify", setting), "classify", labelled(text, target=None), setting)
