@@ -8,7 +8,7 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -22,6 +22,9 @@ class Settings(BaseModel):
     """A frozen section of a recipe; the docstring under each field is its documentation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    rivals: ClassVar[tuple[str, ...]] = ()
+    """Keys of which only one may be set; set by one source, it replaces any other that an earlier source has set."""
 
 
 S = TypeVar("S", bound=Settings)
@@ -39,17 +42,14 @@ def load_recipe(
     Raises RecipeError naming the key, the value and, for an unknown key, the nearest known one.
     """
     values = _read_toml(file) if file is not None else {}
-    for dotted, text in _from_environment(kind, environment):
-        _set(values, dotted, _parse_value(text))
-    _override(values, overrides)
+    for source in (_from_environment(kind, environment), [_split(override) for override in overrides]):
+        values = _merged(kind, values, _nested(source))
     return check(kind, values, where=str(file) if file else "the recipe")
 
 
 def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     """`section.key=value` strings as sections of plain values; raises RecipeError for what isn't one."""
-    values: dict[str, Any] = {}
-    _override(values, overrides)
-    return values
+    return _nested([_split(override) for override in overrides])
 
 
 def check(kind: type[S], values: dict[str, Any], *, where: str) -> S:
@@ -98,12 +98,33 @@ def _from_environment(kind: type[Settings], environment: Mapping[str, str]) -> l
     return found
 
 
-def _override(values: dict[str, Any], overrides: Sequence[str]) -> None:
-    for override in overrides:
-        dotted, equals, text = override.partition("=")
-        if not equals:
-            raise RecipeError(f"{override!r} is not an override", fix="Write it as section.key=value.")
-        _set(values, dotted.strip(), _parse_value(text.strip()))
+def _nested(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Dotted names and texts as sections of values."""
+    values: dict[str, Any] = {}
+    for dotted, text in pairs:
+        _set(values, dotted, _parse_value(text))
+    return values
+
+
+def _split(override: str) -> tuple[str, str]:
+    dotted, equals, text = override.partition("=")
+    if not equals:
+        raise RecipeError(f"{override!r} is not an override", fix="Write it as section.key=value.")
+    return dotted.strip(), text.strip()
+
+
+def _merged(kind: Any, values: dict[str, Any], named: dict[str, Any]) -> dict[str, Any]:
+    """`values` with what a later source has `named`, section by section."""
+    rivals = getattr(kind, "rivals", ())
+    replaced = rivals if any(name in named for name in rivals) else ()
+    merged = {name: value for name, value in values.items() if name not in replaced}
+    for name, value in named.items():
+        earlier = merged.get(name)
+        if isinstance(value, dict) and isinstance(earlier, dict):
+            field = getattr(kind, "model_fields", {}).get(name)
+            value = _merged(None if field is None else field.annotation, earlier, value)
+        merged[name] = value
+    return merged
 
 
 def _parse_value(text: str) -> Any:

@@ -17,6 +17,7 @@ Compile = bool | Literal["auto"]
 class LoopSettings(Settings):
     """How long and by which rule to train. A unit is what the data is counted in: a window, an example."""
 
+    rivals: ClassVar[tuple[str, ...]] = BUDGETS
     default_epochs: ClassVar[float] = 1.0
     """The budget where none is named."""
 

@@ -2,6 +2,7 @@ import pytest
 
 from lexloom.base.errors import RecipeError
 from lexloom.base.recipe import Settings, choose, load_recipe, to_toml
+from lexloom.train.settings import TrainSettings
 
 
 class Train(Settings):
@@ -45,6 +46,15 @@ def test_mistakes_are_named_with_the_nearest_key(tmp_path, text, overrides, word
     with pytest.raises(RecipeError) as caught:
         load(tmp_path, text, overrides)
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_a_budget_on_the_command_line_replaces_the_files_but_two_at_once_are_refused(tmp_path):
+    file = tmp_path / "recipe.toml"
+    file.write_text("epochs = 3\nlr = 0.5", encoding="utf-8")
+    found = load_recipe(TrainSettings, file, ["steps=7"], {})
+    assert (found.steps, found.epochs, found.lr) == (7, None, 0.5)
+    with pytest.raises(RecipeError, match="both budgets"):
+        load_recipe(TrainSettings, file, ["steps=7", "minutes=1"], {})
 
 
 def test_missing_file_says_how_to_get_one(tmp_path):
