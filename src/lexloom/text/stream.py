@@ -54,7 +54,9 @@ class _Pieces:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._bytes = {tokenizer.id(f"<0x{byte:02X}>") for byte in range(256)} if falls_back_to_bytes(tokenizer) else set()
+        self._bytes = (
+            {tokenizer.id(f"<0x{byte:02X}>") for byte in range(256)} if falls_back_to_bytes(tokenizer) else set()
+        )
         self._before: list[int] = []
         self._held: list[int] = []
 
