@@ -28,9 +28,9 @@ PARTS = {
     "norms": r"norm|\bln_",
     "positions": r"wpe|position",
     "attention": r"attn|attention",
-    "feed-forward": r"mlp|ffn|feed_forward",
+    "feed-forward": r"mlp|ffn|feed_forward|intermediate|output\.dense",
     "embeddings": r"wte|embed|tokens",
-    "head": r"head|score|classifier",
+    "head": r"head|score|classifier|pooler|predictions|qa_outputs|seq_relationship",
     "other": "",
 }
 
@@ -58,15 +58,19 @@ def show(folder: Path) -> Facts:
 
 def describe(facts: Facts) -> str:
     """The facts for people: plain values first, then one small table for each list, then what to do next."""
-    plain = [(_label(key), _shown(value)) for key, value in facts.items() if key not in HIDDEN and _plain(value)]
+    plain = [(_label(key), _shown(value)) for key, value in facts.items() if _on_a_line(key, value)]
     parts = [f"{facts['folder']}: {KINDS[facts['kind']]}", aligned(plain)]
     for key, value in facts.items():
         if isinstance(value, dict) and value:
             parts.append(f"{_label(key)}\n{aligned([(_label(name), _shown(inner)) for name, inner in value.items()])}")
-        elif isinstance(value, list) and value and key not in HIDDEN:
+        elif isinstance(value, list) and not _plain(value) and key not in HIDDEN:
             parts.append(f"{_label(key)}\n{_table(value)}")
     commands = "\n".join(f"  {command}" for command in facts["next"])
     return "\n\n".join([*parts, f"next\n{commands}"])
+
+
+def _on_a_line(key: str, value: Any) -> bool:
+    return key not in HIDDEN and value != [] and _plain(value)
 
 
 KINDS = {
@@ -157,9 +161,10 @@ def _explain_model(folder: Path) -> Facts:
     facts = files.read_json(folder / FACTS)
     about = {
         "family": facts.get("family"),
-        "golden_inputs": len(facts.get("golden") or []),
-        "tokenizer_sha256": facts.get("tokenizer_sha256"),
+        "task": (facts.get("task") or {}).get("name"),
         "labels": facts.get("labels"),
+        "golden_inputs": len((facts.get("golden") or {}).get("ids", [])),
+        "tokenizer_sha256": facts.get("tokenizer_sha256"),
     }
     return (
         _verified(folder)
@@ -224,8 +229,30 @@ def _next(kind: str, folder: Path) -> list[str]:
     if kind == "checkpoint" or (kind == "run" and not (folder / MODEL).is_dir()):
         recipe, out = shlex.quote(str(run / RECIPE)), shlex.quote(str(run))
         return [f"lexloom pretrain {recipe} --data PREPARED --out {out}", f"lexloom report {out}"]
-    commands = [f"lexloom generate {model} 'Once upon a time'", f"lexloom evaluate {model} --data PREPARED"]
+    commands = [command.format(model=model) for command in _uses(folder / MODEL if kind == "run" else folder)]
     return [*commands, f"lexloom report {place}"] if kind == "run" else commands
+
+
+def _uses(model: Path) -> tuple[str, ...]:
+    """What a model folder is good for, by the class that transformers would make of it."""
+    classes = optional_json(model / CONFIG, {}).get("architectures") or [""]
+    return next(commands for ending, commands in USES.items() if str(classes[0]).endswith(ending))
+
+
+PREDICT = ("lexloom predict {model} NEW.csv --out ANSWERS.csv", "lexloom explain {model} TEXT")
+FILL = ("lexloom fill {model} 'Paris is the [MASK] of France.'", "lexloom evaluate {model} --data PREPARED")
+WRITE = ("lexloom generate {model} 'Once upon a time'", "lexloom evaluate {model} --data PREPARED")
+USES = {
+    "Classification": PREDICT,
+    "QuestionAnswering": PREDICT,
+    "MultipleChoice": PREDICT,
+    "MaskedLM": FILL,
+    "PreTraining": FILL,
+    "ForCausalLM": WRITE,
+    "LMHeadModel": WRITE,
+    "": ("lexloom embed {model} TEXTS.csv --out VECTORS.npy",),
+}
+"""By the ending of the class's name."""
 
 
 def _table(rows: list[Facts]) -> str:
@@ -237,7 +264,8 @@ def _table(rows: list[Facts]) -> str:
 
 
 def _plain(value: Any) -> bool:
-    return not isinstance(value, dict | list)
+    """Whether it is shown on one line; so is a list of plain values."""
+    return all(map(_plain, value)) if isinstance(value, list) else not isinstance(value, dict)
 
 
 def _label(key: str) -> str:

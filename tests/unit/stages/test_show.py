@@ -10,6 +10,7 @@ from lexloom.base import files
 from lexloom.base.errors import EXIT_DAMAGED, DamagedError, FolderError
 from lexloom.report.weights import tensor_shapes
 from lexloom.stages.show import describe, show
+from tests.folders import write_model
 
 SHAPES = {
     "model.embed_tokens.weight": (10, 4),
@@ -31,10 +32,10 @@ def model(tmp_path):
     data = weights(tmp_path / "weights.safetensors")
     with files.new_folder(tmp_path / "model", facts={"kind": "model"}) as folder:
         folder.write("model.safetensors", data)
-        folder.write_json("config.json", {"model_type": "llama", "hidden_size": 4})
+        folder.write_json("config.json", {"model_type": "llama", "architectures": ["LlamaForCausalLM"]})
         folder.write_json(
             "lexloom.json",
-            {"family": "llama", "golden": [{"ids": [1]}], "tokenizer_sha256": "ab" * 32, "versions": {"torch": "2.13"},
+            {"family": "llama", "golden": {"ids": [[1]]}, "tokenizer_sha256": "ab" * 32, "versions": {"torch": "2.13"},
              "provenance": {"recipe": {"train": {"lr": 0.001}}, "data": "cd" * 32}},
         )  # fmt: skip
     return tmp_path / "model"
@@ -171,3 +172,10 @@ def test_an_unreadable_header_is_named(tmp_path, data):
     (tmp_path / "model.safetensors").write_bytes(data)
     with pytest.raises(DamagedError, match=r"model\.safetensors"):
         tensor_shapes(tmp_path)
+
+
+def test_a_task_model_is_shown_with_its_labels_and_its_commands(tmp_path):
+    path = write_model(tmp_path / "model", family="bert", kind="wordpiece", head="sequence", labels=3)
+    words = describe(show(path))
+    assert "lexloom predict" in words
+    assert "lexloom generate" not in words
