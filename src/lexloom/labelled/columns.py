@@ -46,6 +46,10 @@ USUAL = Usual(
 )
 
 
+OF_THE_FILE = ("encoding", "columns", "delimiter", "quoting")
+"""Settings that describe a file rather than a task: new files need not look like those of the training."""
+
+
 class TableSettings(FileSettings):
     """Tables of labelled texts: .csv .tsv .jsonl .json .parquet, also .gz and .zst; other suffixes count as .tsv."""
 

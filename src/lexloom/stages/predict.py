@@ -12,10 +12,11 @@ from typing import Any
 
 from lexloom.base.console import aligned, progress
 from lexloom.base.ledger import Ledger
+from lexloom.labelled.columns import OF_THE_FILE
 from lexloom.stages.rows import STDOUT, beside, new_table
 from lexloom.tasks.encoding import CUT
 from lexloom.tasks.encoding import STAGE as ENCODE
-from lexloom.tasks.folder import TaskModel, load_task_model
+from lexloom.tasks.folder import TaskModel, changed, load_task_model
 from lexloom.text.sources import STDIN
 
 ROWS_AT_ONCE = 4096
@@ -42,11 +43,12 @@ def predict(
     """Write every row of the tables with the model's answer in further columns, in the order of the input.
 
     The columns are named `predicted_…` after the fields of the prediction; none of the input is overwritten: a name
-    that is taken gets a number. `changes` are settings of the task, such as the columns of these tables. A row that
-    can't be read ends the command before anything is predicted, unless `skip_bad_rows` allows it to be left out, which
+    that is taken gets a number. `changes` are settings of the task, such as the columns of these tables; of how the
+    training's files were written (delimiter, names of columns, encoding) nothing is taken over. A row that can't be
+    read ends the command before anything is predicted, unless `skip_bad_rows` allows it to be left out, which
     the ledger lists. Raises UserError for what can't be read, FolderError for a model without a task.
     """
-    model, ledger = load_task_model(folder, changes), Ledger()
+    model, ledger = _for_new_files(load_task_model(folder), changes or {}), Ledger()
     total = None if STDIN in sources else _count(model, sources)
     rows = 0
     with new_table(out, ledger) as write, progress("predicting", total) as tick:
@@ -79,6 +81,11 @@ def cut_note(model: TaskModel, ledger: Ledger) -> str | None:
     cut = f"{entry.documents:,} texts were cut at {limit:,} tokens: {entry.characters:,} characters were not read."
     windows = hasattr(model.setting.settings, "long_texts")
     return cut + (" To read all of them in windows: task.long_texts=windows" if windows else "")
+
+
+def _for_new_files(model: TaskModel, changes: Mapping[str, Any]) -> TaskModel:
+    fields = type(model.setting.settings).model_fields
+    return changed(model, {**{name: fields[name].default for name in OF_THE_FILE if name in fields}, **changes})
 
 
 def _count(model: TaskModel, sources: Sequence[str]) -> int:

@@ -10,7 +10,8 @@ import lexloom
 from lexloom.base.errors import DataError, FolderError, RecipeError, UserError
 from lexloom.cli import main
 from lexloom.stages import predict as stage
-from lexloom.stages.predict import describe, predict
+from lexloom.stages.predict import _for_new_files, describe, predict
+from lexloom.tasks.folder import changed, load_task_model
 from tests.folders import write_model
 from tests.task_folders import write_task_model
 
@@ -46,6 +47,14 @@ def test_rows_are_kept_in_order_with_the_answers_of_the_api_beside_them(folder, 
         assert row["predicted_label"] == answer["label"]
         assert row["predicted_probability"] == pytest.approx(answer["probability"], abs=1e-6)
         assert row["predicted_probabilities"] == pytest.approx(answer["probabilities"], abs=1e-6)
+
+
+def test_new_tables_need_not_be_written_as_those_of_the_training(folder, tmp_path):
+    settings = json.loads((folder / "lexloom.json").read_text(encoding="utf-8"))["task"]["settings"]
+    assert settings["delimiter"] is None
+    trained_otherwise = changed(load_task_model(folder), {"delimiter": [":", " "], "columns": ["a", "b", "text"]})
+    assert _for_new_files(trained_otherwise, {}).setting.settings == load_task_model(folder).setting.settings
+    assert _for_new_files(trained_otherwise, {"delimiter": ";"}).setting.settings.delimiter == ";"
 
 
 def test_chunks_do_not_show(folder, table, tmp_path, monkeypatch):
