@@ -7,7 +7,7 @@ from lexloom.api.language import LanguageModel, Score
 from lexloom.models import FAMILIES
 from lexloom.models.folder import load_model
 from lexloom.nn.inference import lay_out_for_few_rows
-from lexloom.nn.linear import lay_out_for_many_rows
+from lexloom.nn.linear import pack_for_inference
 
 __all__ = ["Encoder", "LanguageModel", "Score", "load"]
 
@@ -23,5 +23,5 @@ def load(folder: str | Path, *, verify: bool = True) -> LanguageModel | Encoder:
     if FAMILIES[contents.family].is_decoder:
         lay_out_for_few_rows(contents.model)
         return LanguageModel(contents, path)
-    lay_out_for_many_rows(contents.model)
+    pack_for_inference(contents.model)
     return Encoder(contents, path)

@@ -17,6 +17,10 @@ import numpy as np
 import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
+from torch.nn import functional
+
+USUAL_ROWS = 512
+"""The rows of a product that weights are packed for; others are as fast."""
 
 
 def is_inference(x: Tensor) -> bool:
@@ -30,15 +34,32 @@ def is_inference(x: Tensor) -> bool:
     )
 
 
-def inference_linear(x: Tensor, weight_NK: Tensor, bias_N: Tensor | None) -> Tensor:
-    """x (…, K) @ weightᵀ + bias → (…, N), without gradient."""
+def inference_linear(
+    x: Tensor, weight_NK: Tensor, bias_N: Tensor | None, *, packed: Tensor | None = None, gelu: str | None = None
+) -> Tensor:
+    """x (…, K) @ weightᵀ + bias → (…, N), without gradient; `packed` is the same weight from `pack`.
+
+    `gelu` ("none" for the exact one, or "tanh") is applied to the product while it is at hand.
+    """
     if x.numel() > x.shape[-1]:
-        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight_NK, bias_N, "none", [], "")
+        weight = weight_NK if packed is None else packed
+        after = ("none", "") if gelu is None else ("gelu", gelu)
+        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias_N, after[0], [], after[1])
         return y
     y_N = torch.from_numpy(np.matmul(weight_NK.detach().numpy(), x.detach().numpy().reshape(-1)))
     if bias_N is not None:
         y_N += bias_N
+    if gelu is not None:
+        y_N = functional.gelu(y_N, approximate=gelu)
     return y_N.view(*x.shape[:-1], -1)
+
+
+def pack(weight_NK: Tensor) -> Tensor | None:
+    """A copy of a weight in the blocks that oneDNN reads one after the other; None where there is no oneDNN."""
+    if not _has_onednn() or weight_NK.dtype != torch.float32 or weight_NK.device.type != "cpu":
+        return None
+    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight_NK.detach(), USUAL_ROWS)
+    return packed
 
 
 def lay_out_for_few_rows(model: Any) -> None:
@@ -47,14 +68,8 @@ def lay_out_for_few_rows(model: Any) -> None:
     The tall ones (N ≥ K) get their columns contiguous. Not for a model in training: it changes how sums are rounded.
     """
     for parameter in model.parameters():
-        if parameter.ndim == 2 and parameter.shape[0] >= parameter.shape[1]:
-            make_columns_contiguous(parameter)
-
-
-def make_columns_contiguous(parameter: Tensor) -> None:
-    """Change the layout of a matrix, not its shape and values."""
-    if parameter.is_contiguous():
-        parameter.data = parameter.data.t().contiguous().t()
+        if parameter.ndim == 2 and parameter.shape[0] >= parameter.shape[1] and parameter.is_contiguous():
+            parameter.data = parameter.data.t().contiguous().t()
 
 
 @contextlib.contextmanager
@@ -78,4 +93,6 @@ def _blas() -> ThreadpoolController:
 @cache
 def _has_onednn() -> bool:
     available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return available and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    return available and all(
+        hasattr(torch.ops.mkldnn, name) for name in ("_linear_pointwise", "_reorder_linear_weight")
+    )

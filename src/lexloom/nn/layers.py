@@ -87,7 +87,7 @@ class GeluMLP(nn.Module):
         self.down = Linear(ffn_width, width, bias=True)
 
     def forward(self, x_BLD: Tensor) -> Tensor:
-        y_BLD: Tensor = self.down(functional.gelu(self.up(x_BLD), approximate=self.approximate))
+        y_BLD: Tensor = self.down(self.up.gelu(x_BLD, self.approximate))
         return y_BLD
 
 

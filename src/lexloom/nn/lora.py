@@ -8,6 +8,7 @@ from collections.abc import Collection
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from lexloom.base.rng import seed_for
 from lexloom.nn.linear import Linear, linear
@@ -30,6 +31,10 @@ class LowRank(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.inner(x)
         return y + self.scale * linear(linear(x, self.down), self.up)
+
+    def gelu(self, x: Tensor, approximate: str) -> Tensor:
+        """GELU of the layer."""
+        return functional.gelu(self(x), approximate=approximate)
 
     @torch.no_grad()
     def merged(self) -> Linear:

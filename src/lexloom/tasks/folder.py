@@ -9,7 +9,7 @@ from lexloom.base.errors import FolderError, RecipeError
 from lexloom.base.ledger import Ledger
 from lexloom.base.recipe import check, choose
 from lexloom.models.folder import ModelFolder, load_model
-from lexloom.nn.linear import lay_out_for_many_rows
+from lexloom.nn.linear import pack_for_inference
 from lexloom.tasks import TASKS
 from lexloom.tasks.contract import Prediction, Setting, Task
 from lexloom.tasks.predict import predict
@@ -47,7 +47,7 @@ def load_task_model(path: Path, changes: Mapping[str, Any] | None = None, *, ver
 def load_reader(path: Path, *, verify: bool = True) -> ModelFolder:
     """Load an encoder's folder for reading texts, laid out for it; not for training it further."""
     contents = load_model(path, verify=verify)
-    lay_out_for_many_rows(contents.model)
+    pack_for_inference(contents.model)
     return contents
 
 

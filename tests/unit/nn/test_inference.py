@@ -10,7 +10,7 @@ from lexloom.nn.inference import (
     lay_out_for_few_rows,
     one_thread,
 )
-from lexloom.nn.linear import Linear, lay_out_for_many_rows
+from lexloom.nn.linear import Linear, pack_for_inference
 
 
 def filled(inputs, outputs, *, bias=True):
@@ -25,7 +25,7 @@ def filled(inputs, outputs, *, bias=True):
 @pytest.mark.parametrize("outputs", [7, 24, 65])
 @pytest.mark.parametrize("shape", [(24,), (1, 24), (1, 1, 24), (2, 24), (32, 24), (2, 4, 24), (8, 1, 24), (300, 24)])
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("lay_out", [None, lay_out_for_few_rows, lay_out_for_many_rows])
+@pytest.mark.parametrize("lay_out", [None, lay_out_for_few_rows, pack_for_inference])
 def test_products_without_a_gradient_are_those_of_torch(outputs, shape, bias, lay_out):
     layer = filled(24, outputs, bias=bias)
     x = torch.randn(shape, generator=torch.Generator().manual_seed(1))
@@ -50,12 +50,11 @@ def test_only_products_without_gradient_on_a_cpu_in_float32_take_the_short_way()
         assert not is_inference(torch.ones(1, 4, device="meta"))
 
 
-@pytest.mark.parametrize("lay_out", [lay_out_for_few_rows, lay_out_for_many_rows])
-def test_the_layout_keeps_shapes_values_and_the_parameters_themselves(lay_out):
+def test_the_layout_keeps_shapes_values_and_the_parameters_themselves():
     layer = filled(8, 24)
     weight, before = layer.weight, layer.weight.detach().clone()
-    lay_out(layer)
-    lay_out(layer)
+    lay_out_for_few_rows(layer)
+    lay_out_for_few_rows(layer)
     assert layer.weight is weight
     assert torch.equal(weight, before)
     assert weight.stride() == (1, 24)
@@ -72,3 +71,28 @@ def test_one_thread_is_for_the_block_only():
     finally:
         torch.set_num_threads(threads)
     assert threadpool_info() == pools
+
+
+def test_a_packed_weight_is_left_aside_once_the_weight_is_changed():
+    layer = filled(8, 24)
+    pack_for_inference(layer)
+    x = torch.randn(5, 8, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        before = layer(x)
+        layer.weight.mul_(2)
+        assert torch.allclose(layer(x), torch.nn.functional.linear(x, layer.weight, layer.bias), atol=1e-5)
+        assert not torch.allclose(layer(x), before, atol=1e-3)
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+@pytest.mark.parametrize("packed", [True, False])
+def test_gelu_of_a_layer_is_that_of_torch_with_and_without_gradient(rows, approximate, packed):
+    layer = filled(8, 24)
+    x = torch.randn(rows, 8, generator=torch.Generator().manual_seed(1))
+    expected = torch.nn.functional.gelu(layer(x), approximate=approximate)
+    assert torch.equal(layer.gelu(x, approximate), expected)
+    if packed:
+        pack_for_inference(layer)
+    with torch.inference_mode():
+        assert torch.allclose(layer.gelu(x, approximate), expected.detach(), atol=1e-5)
