@@ -46,6 +46,8 @@ bench: setup .venv-litgpt/.ready
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/decode.py
+	$(BIN)/python benchmarks/mlm.py
+	$(BIN)/python benchmarks/encode.py
 
 .venv-litgpt/.ready: benchmarks/litgpt.txt
 	$(PYTHON) -m venv .venv-litgpt
