@@ -100,9 +100,31 @@ class GatedMLP(nn.Module):
         self.down = Linear(ffn_width, width, bias=False)
 
     def forward(self, x_BLD: Tensor) -> Tensor:
-        gate_BLF, up_BLF = self.gate_up(x_BLD).chunk(2, dim=-1)
-        y_BLD: Tensor = self.down(functional.silu(gate_BLF) * up_BLF)
+        inner_BLF: Tensor = _SwiGLU.apply(self.gate_up(x_BLD))  # type: ignore[no-untyped-call]
+        y_BLD: Tensor = self.down(inner_BLF)
         return y_BLD
+
+
+class _SwiGLU(torch.autograd.Function):
+    """silu(gate) · up of both side by side; the two gradients are written side by side too, instead of joined later."""
+
+    @staticmethod
+    def forward(ctx: Any, gate_up: Tensor) -> Tensor:
+        gate, up = gate_up.chunk(2, dim=-1)
+        active = functional.silu(gate)
+        ctx.save_for_backward(gate_up, active)
+        return active * up
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        gate_up, active = ctx.saved_tensors
+        gate, up = gate_up.chunk(2, dim=-1)
+        joined = torch.empty_like(gate_up)
+        gate_grad, up_grad = joined.chunk(2, dim=-1)
+        torch.mul(grad, active, out=up_grad)
+        torch.ops.aten.silu_backward.grad_input(grad * up, gate, grad_input=gate_grad)
+        return joined
 
 
 def picked(x_BLD: Tensor, spots_S: Tensor | None) -> Tensor:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from lexloom.nn.layers import RMSNorm
+from lexloom.nn.layers import GatedMLP, RMSNorm
 
 EPSILON = 1e-5
 
@@ -38,3 +38,14 @@ def test_rms_norm_of_zeros_is_finite():
     (gradient,) = torch.autograd.grad(norm(x).sum(), x)
     assert torch.equal(norm(x), torch.zeros(2, 4))
     assert torch.isfinite(gradient).all()
+
+
+def test_a_gated_layer_is_its_formula_in_value_and_gradient():
+    mlp = GatedMLP(4, 6).double()
+    with torch.no_grad():
+        for parameter in mlp.parameters():
+            parameter.copy_(torch.randn(parameter.shape, dtype=torch.float64))
+    x = torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True)
+    gate, up = functional.linear(x, mlp.gate_up.weight).chunk(2, dim=-1)
+    torch.testing.assert_close(mlp(x), functional.linear(functional.silu(gate) * up, mlp.down.weight))
+    assert torch.autograd.gradcheck(mlp, x)
