@@ -21,7 +21,7 @@ SHAPES = {
     "modernbert": {"width": 32, "layers": 3, "heads": 4, "ffn_width": 48, "window": 8},
 }
 
-OBJECTIVES = {True: "causal", False: "masked"}
+OBJECTIVES = {"decoder": "causal", "encoder": "masked", "encoder-decoder": "pairs"}
 
 
 def write_model(
@@ -43,7 +43,7 @@ def write_model(
         path,
         model.eval(),
         tokenizer,
-        provenance={"objective": OBJECTIVES[FAMILIES[family].is_decoder]},
+        provenance={"objective": OBJECTIVES[FAMILIES[family].kind]},
         generation=None,
         card="A test.",
     )

@@ -32,7 +32,7 @@ TINY = {
 }
 
 
-@pytest.fixture(scope="module", params=[name for name, family in FAMILIES.items() if family.is_decoder])
+@pytest.fixture(scope="module", params=[name for name, family in FAMILIES.items() if family.kind == "decoder"])
 def model(request):
     config = FAMILIES[request.param].config(vocab_size=VOCAB, context=CONTEXT, **TINY[request.param])
     model = new_model(request.param, config, seed=3)

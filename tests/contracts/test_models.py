@@ -40,11 +40,13 @@ SMALL: dict[str, dict[str, Any]] = {
     "bert": {"width": 24, "layers": 2, "heads": 3, "ffn_width": 40, "types": 3},
     "modernbert": {"width": 24, "layers": 3, "heads": 3, "ffn_width": 28, "window": 4, "global_every": 2},
 }
-DECODERS = [name for name, family in FAMILIES.items() if family.is_decoder]
+DECODERS = [name for name, family in FAMILIES.items() if family.kind == "decoder"]
 HEADS = [(name, head) for name, family in FAMILIES.items() for head in family.heads]
 every_family = pytest.mark.parametrize("family", FAMILIES)
 every_decoder = pytest.mark.parametrize("family", DECODERS)
-every_encoder = pytest.mark.parametrize("family", [name for name in FAMILIES if name not in DECODERS])
+every_encoder = pytest.mark.parametrize(
+    "family", [name for name, family in FAMILIES.items() if family.kind == "encoder"]
+)
 every_head = pytest.mark.parametrize(("family", "head"), HEADS)
 everything = pytest.mark.parametrize(("family", "head"), [*((name, None) for name in DECODERS), *HEADS])
 
@@ -106,7 +108,7 @@ def test_saved_and_loaded_weights_are_equal_bit_for_bit(family, head, tmp_path):
     found = load_model(tmp_path / "model")
     assert (found.family, found.model.config) == (family, model.config)
     assert found.facts["provenance"] == {"seed": 1}
-    assert found.generation.get("top_k") == (3 if FAMILIES[family].is_decoder else None)
+    assert found.generation.get("top_k") == (None if FAMILIES[family].kind == "encoder" else 3)
     state = found.model.state_dict()
     assert state.keys() == model.state_dict().keys()
     assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())

@@ -20,7 +20,7 @@ def load(folder: str | Path, *, verify: bool = True) -> LanguageModel | Encoder:
     """
     path = Path(folder)
     contents = load_model(path, verify=verify)
-    if FAMILIES[contents.family].is_decoder:
+    if FAMILIES[contents.family].kind == "decoder":
         lay_out_for_few_rows(contents.model)
         return LanguageModel(contents, path)
     pack_for_inference(contents.model)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -12,11 +12,15 @@ from lexloom.models import bert, gpt, llama, modernbert
 from lexloom.nn.checks import check_choice
 from lexloom.nn.published import LABELLED, Published
 
+Kind = Literal["encoder", "decoder", "encoder-decoder"]
+
 
 @dataclass(frozen=True)
 class Family:
     """What a model file offers."""
 
+    kind: Kind
+    """Whether it reads (encoder), writes on (decoder), or writes what it makes of a text read (encoder-decoder)."""
     config: type[Any]
     """A frozen dataclass; raises UserError for impossible numbers."""
     model: type[nn.Module]
@@ -26,7 +30,7 @@ class Family:
     presets: Mapping[str, Any]
     """Named shapes: configs, to be changed by `dataclasses.replace`."""
     heads: Mapping[str, str]
-    """What an encoder's `config.head` may be → the class of transformers; empty for decoders, which foretell tokens."""
+    """What an encoder's `config.head` may be → the class of transformers; empty for others, which foretell tokens."""
     from_hugging_face: Callable[[Mapping[str, Any]], Any]
     to_hugging_face: Callable[[Any], dict[str, Any]]
     settle: Callable[[Any, Set[str]], Any]
@@ -42,14 +46,10 @@ class Family:
     prefix: str
     """What the encoder's or decoder's published names begin with, and what some published files leave out."""
 
-    @property
-    def is_decoder(self) -> bool:
-        """Whether it foretells the next token, and so can write."""
-        return not self.heads
-
 
 def _family(file: ModuleType) -> Family:
     return Family(
+        kind=file.KIND,
         config=file.Config,
         model=file.Model,
         init_weights=file.init_weights,

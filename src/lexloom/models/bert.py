@@ -22,6 +22,8 @@ from lexloom.nn.linear import Linear, linear
 from lexloom.nn.positions import positions_of
 from lexloom.nn.published import HARMLESS, Published, head_of, name_labels, read_config, require
 
+KIND = "encoder"
+
 # ---- config ----
 
 

@@ -92,7 +92,7 @@ def save_model(
     with files.new_folder(path, facts={"kind": "model", "family": name}, replace=replace) as folder:
         write_weights(folder, model, family, max_shard_bytes)
         folder.write_json(CONFIG, {**family.to_hugging_face(model.config), **more, **special, "dtype": "float32"})
-        if family.is_decoder:
+        if family.kind != "encoder":
             folder.write_json(GENERATION, {**special, **(generation or {})})
         if pooling is not None:
             write_pooling(folder, pooling, width=model.config.width, context=model.config.context)
@@ -191,7 +191,7 @@ def _has_labels(config: Any) -> bool:
 
 def _special_ids(tokenizer: Tokenizer | None, family: Family) -> dict[str, int | None]:
     """The ids that transformers takes from a config; absent ones are null, so that it doesn't assume others."""
-    names = ("bos", "eos", "pad") if family.is_decoder else ("bos", "eos", "pad", "cls", "sep")
+    names = ("bos", "eos", "pad", "cls", "sep") if family.kind == "encoder" else ("bos", "eos", "pad")
     known = {} if tokenizer is None else tokenizer.names
     return {f"{name}_token_id": known.get(name) for name in names}
 

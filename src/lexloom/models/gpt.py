@@ -23,6 +23,8 @@ from lexloom.nn.published import HARMLESS, Published, read_config, require
 
 FFN_RATIO = 4
 
+KIND = "decoder"
+
 # ---- config ----
 
 

@@ -22,6 +22,8 @@ from lexloom.nn.linear import Linear, linear
 from lexloom.nn.positions import Rotary, RotaryScaling, Turn, positions_of, rotate
 from lexloom.nn.published import HARMLESS, Published, read_config, require
 
+KIND = "decoder"
+
 # ---- config ----
 
 

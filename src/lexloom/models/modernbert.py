@@ -24,6 +24,8 @@ from lexloom.nn.linear import Linear, linear
 from lexloom.nn.positions import Rotary, Turn, positions_of, rotate
 from lexloom.nn.published import HARMLESS, Published, head_of, name_labels, read_config, require
 
+KIND = "encoder"
+
 # ---- config ----
 
 

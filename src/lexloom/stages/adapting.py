@@ -19,7 +19,7 @@ from lexloom.models import FAMILIES, LAST_LAYER, new_model, with_head
 from lexloom.models.folder import ModelFolder, load_model
 from lexloom.nn.published import LABELLED
 from lexloom.objectives.contract import Objective
-from lexloom.stages.finetune_recipe import FinetuneRecipe, ModelSection
+from lexloom.stages.finetune_recipe import FinetuneRecipe
 from lexloom.tasks import Encoded, Setting, Task, Weighing, fit_setting
 from lexloom.tasks.augment import Augmentation
 from lexloom.tasks.batches import EncodedExamples, objective
@@ -109,13 +109,16 @@ def gather(recipe: FinetuneRecipe, data: Data) -> Adapting:
     settings = engines.resolve(_with_fitting_batch(recipe.train, len(data.train)))
     engines.use(settings)
     recipe = recipe.model_copy(update={"train": settings})
-    base = open_base(recipe.model)
+    base = open_base(recipe)
     task, setting = fitted(recipe, data.train, base)
     ledger = Ledger()
     ledger.add(data.ledger)
     train, validation, _ = (task.encode(part, setting, ledger) for part in (data.train, data.validation, data.test))
     data = dataclasses.replace(data, ledger=ledger)
+    fingerprints = {"train": _fingerprint_of_data(train), "validation": _fingerprint_of_data(validation)}
     _say_what_there_is(data, train, setting)
+    if task.prepare is not None:
+        train, validation = (task.prepare(base.model, part, setting) for part in (train, validation))
     if settings.augment is not None and not task.augmentable:
         say(f"Note: {recipe.task.name} needs every word at its place; train.augment changes nothing")
     return Adapting(
@@ -133,7 +136,7 @@ def gather(recipe: FinetuneRecipe, data: Data) -> Adapting:
             "max_tokens": setting.max_tokens,
             "model": {**recipe.model.model_dump(mode="json", exclude={"folder"}), "weights": _fingerprint(base.model)},
             "train": settings.model_dump(mode="json", exclude={*WITHOUT_EFFECT, "seeds"}),
-            "data": {"train": _fingerprint_of_data(train), "validation": _fingerprint_of_data(validation)},
+            "data": fingerprints,
             "tokenizer": setting.tokenizer.sha256,
             "machine": machine_facts(),
         },
@@ -149,13 +152,15 @@ def fitted(recipe: FinetuneRecipe, train: Sequence[Any], base: ModelFolder) -> t
 
 
 def first_model(base: ModelFolder, task: Task, setting: Setting, recipe: FinetuneRecipe) -> tuple[Any, list[str]]:
-    """The encoder under the task's head, and the names of the parameters that were drawn.
+    """The model, an encoder under the task's head, and the names of the parameters that were drawn.
 
     The head of a model that was fine-tuned before is kept if its labels are the same ones in the same order.
     """
     columns, seed, old = task.columns(setting.labels), recipe.train.seed, base.model
     changed = recipe.model.model_dump(include={"dropout", "attention_dropout"}, exclude_none=True)
     old.config = dataclasses.replace(old.config, **changed)
+    if not FAMILIES[base.family].heads:
+        return _without_head(base, seed, from_nothing=recipe.model.from_nothing)
     if recipe.model.from_nothing:
         labels = columns if task.head in LABELLED else type(old.config).labels
         config = dataclasses.replace(old.config, head=task.head, labels=labels)
@@ -170,6 +175,14 @@ def first_model(base: ModelFolder, task: Task, setting: Setting, recipe: Finetun
                 model.get_parameter(name).copy_(drawn[name])
         fresh = sorted({*fresh, *again})
     return model, fresh
+
+
+def _without_head(base: ModelFolder, seed: int, *, from_nothing: bool) -> tuple[Any, list[str]]:
+    model = new_model(base.family, base.model.config, seed=seed)
+    if from_nothing:
+        return model, [name for name, _ in model.named_parameters()]
+    model.load_state_dict(base.model.state_dict())
+    return model, []
 
 
 def _read(task: Task, settings: Any, sources: Sequence[str], ledger: Ledger) -> list[Any]:
@@ -197,18 +210,25 @@ def _with_fitting_batch(settings: FinetuneSettings, examples: int) -> FinetuneSe
     return settings.model_copy(update={"batch_size": examples})
 
 
-def open_base(section: ModelSection) -> ModelFolder:
-    """The model folder to begin with; raises FolderError if it can't serve."""
-    base = load_model(Path(section.folder))
-    if FAMILIES[base.family].is_decoder:
+def open_base(recipe: FinetuneRecipe) -> ModelFolder:
+    """The model folder to begin with; raises FolderError if it can't serve the task."""
+    task, folder = recipe.task.resolved()[0], recipe.model.folder
+    base = load_model(Path(folder))
+    if FAMILIES[base.family].kind not in task.needs:
+        fitting = [name for name, family in FAMILIES.items() if family.kind in task.needs]
         raise FolderError(
-            f"holds a {base.family}, which writes text; the tasks need an encoder",
-            where=section.folder,
-            fix="Name the folder of a bert or modernbert.",
+            f"holds a {base.family}, which is {_kinds([FAMILIES[base.family].kind])}; {recipe.task.name} needs "
+            f"{_kinds(task.needs)}",
+            where=folder,
+            fix=f"Name the folder of a {' or '.join(fitting)}.",
         )
     if base.tokenizer is None:
-        raise FolderError("has no tokenizer.json", where=section.folder)
+        raise FolderError("has no tokenizer.json", where=folder)
     return base
+
+
+def _kinds(kinds: Sequence[str]) -> str:
+    return " or ".join(f"a{'n' if kind.startswith('e') else ''} {kind}" for kind in kinds)
 
 
 def _max_tokens(settings: FinetuneSettings, base: ModelFolder) -> int:

@@ -119,8 +119,8 @@ def _from_preset(family: Family, section: ModelSettings, fields: dict[str, Any])
 
 
 def _check_head(section: ModelSettings, family: Family, head: str | None) -> None:
-    if family.is_decoder != (head is None):
-        kind, other = ("a decoder", "an encoder") if family.is_decoder else ("an encoder", "a decoder")
+    if (family.kind == "encoder") == (head is None):
+        kind, other = ("an encoder", "a decoder") if head is None else ("a decoder", "an encoder")
         raise RecipeError(
             f"{section.family} is {kind}, and the objective is for {other}",
             where="model.family",

@@ -60,6 +60,6 @@ def describe(results: Results) -> str:
 def kind_of(folder: Path) -> str:
     """What a model does, by its family and head. Raises FolderError."""
     family, config = read_config(folder)
-    if FAMILIES[family].is_decoder:
+    if FAMILIES[family].kind == "decoder":
         return WRITES
     return FINDS if config.head in ("masked", "pretraining") else UNDERSTANDS

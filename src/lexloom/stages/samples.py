@@ -19,7 +19,7 @@ def write_sample(model: Any, tokenizer: Tokenizer, prompt: str, seed: int) -> st
 
     The same for the same weights and seed.
     """
-    return (_continued if FAMILIES[family_of(model)].is_decoder else _filled)(model, tokenizer, prompt, seed)
+    return (_filled if FAMILIES[family_of(model)].kind == "encoder" else _continued)(model, tokenizer, prompt, seed)
 
 
 def _continued(model: Any, tokenizer: Tokenizer, prompt: str, seed: int) -> str:

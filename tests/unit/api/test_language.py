@@ -16,7 +16,7 @@ from tests.folders import write_model
 CONTEXT = 64
 
 
-@pytest.fixture(scope="module", params=[name for name, family in FAMILIES.items() if family.is_decoder])
+@pytest.fixture(scope="module", params=[name for name, family in FAMILIES.items() if family.kind == "decoder"])
 def model(request, tmp_path_factory):
     return lexloom.load(write_model(tmp_path_factory.mktemp("api") / "model", family=request.param, context=CONTEXT))
 
