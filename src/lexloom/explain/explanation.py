@@ -12,7 +12,6 @@ from lexloom.explain.targets import EXPLAINABLE, Answered
 from lexloom.explain.words import Word, words_of
 from lexloom.tasks import TASKS, Prediction, Setting
 from lexloom.tasks.passes import PORTION_TOKENS
-from lexloom.tasks.predict import head_outputs
 
 ATTENTION = "attention"
 METHODS = (GRADIENTS, OCCLUSION, ATTENTION)
@@ -94,5 +93,5 @@ def explain(
 def answer(model: Any, task: str, example: Any, setting: Setting) -> Answered:
     """What the model says to one example, and the outputs that it says it from."""
     (encoded,) = TASKS[task].encode([example], setting, Ledger())
-    (outputs,) = head_outputs(model, TASKS[task], [encoded], PORTION_TOKENS)
+    (outputs,) = TASKS[task].answer(model, [encoded], setting, PORTION_TOKENS, None)
     return Answered(example, encoded, outputs, TASKS[task].decode(example, encoded, outputs, setting))

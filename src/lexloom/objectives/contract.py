@@ -33,6 +33,9 @@ class Batch:
     spots_S: Tensor | None = None  # noqa: N815
     labels_R: Tensor | None = None  # noqa: N815
     """One label for each run, for objectives that also judge whole sequences."""
+    source_BL: Tensor | None = None  # noqa: N815
+    """What an encoder-decoder reads before it foretells `ids_BL`; `source_runs` are the lengths of the texts in it."""
+    source_runs: tuple[int, ...] | None = None
     groups_S: Tensor | None = None  # noqa: N815
     """Which group each spot belongs to, for tasks that join the scores of several; groups stand in order."""
 

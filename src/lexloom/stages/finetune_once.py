@@ -20,6 +20,7 @@ from lexloom.stages.judging import Row, describe_figures, judged, lines_of, valu
 from lexloom.stages.opening import MODEL, Outcome, conduct, take_best_weights
 from lexloom.stages.session import Measured, Session, Work
 from lexloom.tasks import Prediction
+from lexloom.tasks.passes import hidden_states
 from lexloom.tasks.predict import predict
 from lexloom.train.loop import mean_loss
 
@@ -97,7 +98,7 @@ def _finish(session: Session, parts: Adapting) -> None:
         task=task,
         problem_type=_problem_type(parts),
         pooling=Pooling(mode="mean", normalise=True, max_tokens=setting.max_tokens)
-        if parts.task.head == "none"
+        if parts.task.answer is hidden_states
         else None,
         replace=True,
     )

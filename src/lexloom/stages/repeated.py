@@ -126,7 +126,7 @@ def _shown(row: Row) -> str:
 
 
 def _summarise_folds(recipe: FinetuneRecipe, run: Path, data: Data, parts: Sequence[Sequence[Any]]) -> None:
-    task, setting = fitted(recipe, data.train, open_base(recipe.model))
+    task, setting = fitted(recipe, data.train, open_base(recipe))
     examples = [example for part in parts for example in part]
     names = [f"fold-{fold}" for fold in range(len(parts))]
     predictions = [line for name in names for line in read_predictions(run / name / PREDICTIONS)]

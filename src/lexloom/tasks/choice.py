@@ -21,6 +21,7 @@ from lexloom.tasks.batches import batch_of, by_example, scores_at_spots
 from lexloom.tasks.contract import Encoded, Floats, Prediction, Setting, Task, Weighing
 from lexloom.tasks.encoding import cut_pieces
 from lexloom.tasks.losses import places
+from lexloom.tasks.passes import head_outputs
 from lexloom.tasks.scores import softmax
 
 
@@ -92,6 +93,7 @@ CHOICE = Task(
     encode=encode,
     collate=collate,
     loss=loss,
+    answer=head_outputs,
     decode=decode,
     judge=judge,
     plain=plain,

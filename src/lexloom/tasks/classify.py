@@ -25,6 +25,7 @@ from lexloom.tasks.batches import batch_of, by_example, scores_at_spots
 from lexloom.tasks.contract import Encoded, Floats, Prediction, Setting, Task, Weighing
 from lexloom.tasks.encoding import STAGE, UNKNOWN_LABEL, LongTexts, text_pieces
 from lexloom.tasks.losses import classes, group_means, yes_or_no
+from lexloom.tasks.passes import head_outputs
 from lexloom.tasks.scores import sigmoid, softmax
 
 Columns = Mapping[str, int]
@@ -143,6 +144,7 @@ CLASSIFY = Task(
     encode=encode,
     collate=collate,
     loss=loss,
+    answer=head_outputs,
     decode=decode,
     judge=judge,
     plain=plain,

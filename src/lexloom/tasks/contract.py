@@ -1,12 +1,12 @@
 """What a task is: a value, not a subclass.
 
-It reads examples, encodes them, names the head of the model, gives the loss, turns the head's outputs into a prediction
-for people, and says which metrics judge it. Fine-tuning is pre-training with another loss: `batches.objective` makes of
-a task what the training loop takes.
+It reads examples, encodes them, names the head of the model, gives the loss, turns what the model answers into a
+prediction for people, and says which metrics judge it. Fine-tuning is pre-training with another loss:
+`batches.objective` makes of a task what the training loop takes.
 Axes: P pieces, T tokens (flattened), S spots, C columns of the head.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,8 +99,10 @@ class Task:
     """
     labels: Callable[[Sequence[Any], Any], tuple[str, ...]]
     """(training examples, settings) → the labels, in an order that doesn't depend on that of the examples."""
+    needs: tuple[str, ...] = ("encoder",)
+    """The kinds of model that can do it (see models.Family.kind)."""
     head: str
-    """Which head the model gets: sequence, token, span, choice or none."""
+    """Which head an encoder gets: sequence, token, span, choice or none. Models that write have none."""
     columns: Callable[[Sequence[str]], int]
     """How many columns the head has for these labels."""
     encode: Callable[[Sequence[Any], Setting, Ledger], list[Encoded]]
@@ -109,11 +111,13 @@ class Task:
     """Encoded examples → one packed batch."""
     loss: Callable[[Any, Batch, Setting, Weighing], Loss]
     """(model, batch, setting, weighing) → sum and count."""
-    decode: Callable[[Any, Encoded, Sequence[Floats], Setting], Prediction]
-    """(example, its encoding, for each piece the head's outputs at its spots (S, C)) → the prediction. Pure.
-
-    Under the head "none" the outputs are the states themselves (S, D).
-    """
+    prepare: Callable[[Any, list[Encoded], Setting], list[Encoded]] | None = None
+    """(model before training, encoded examples, setting) → the examples with what the loss needs of that model."""
+    answer: Callable[[Any, Sequence[Encoded], Setting, int, int | None], Iterator[list[Any]]]
+    """(model, encoded examples, setting, tokens of a batch, threads) → what the model says to each in turn: for each of
+    its pieces the head's outputs (passes.head_outputs), or for tasks that write what was written."""
+    decode: Callable[[Any, Encoded, Sequence[Any], Setting], Prediction]
+    """(example, its encoding, what `answer` gave for it) → the prediction. Pure."""
     judge: Callable[[Setting], tuple[Metric, ...]]
     """The metrics, the main one first."""
     plain: Callable[[Prediction], Any]

@@ -2,18 +2,22 @@
 
 Two passes of one thread each take less time than one after the other on two threads: nobody waits for anybody
 (benchmarks/encode.py).
+Axes: S spots, C columns of the head, D width.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
-from typing import TypeVar
+from itertools import chain, islice
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from lexloom.base.parallel import available_cores
-from lexloom.tasks.contract import Piece
+from lexloom.tasks.batches import pack
+from lexloom.tasks.contract import Encoded, Floats, Piece, Setting
 
 PORTION_TOKENS = 1024
 """Enough for full speed on a CPU: more tokens leave its caches."""
@@ -22,6 +26,20 @@ AHEAD = 2
 
 P = TypeVar("P")
 R = TypeVar("R")
+
+
+def head_outputs(
+    model: Any, encoded: Sequence[Encoded], setting: Setting, batch_tokens: int, threads: int | None = None
+) -> Iterator[list[Floats]]:
+    """For each encoded example in turn, the head's outputs at the spots of its pieces (S, C)."""
+    return _at_spots(model, model.scores, encoded, batch_tokens, threads)
+
+
+def hidden_states(
+    model: Any, encoded: Sequence[Encoded], setting: Setting, batch_tokens: int, threads: int | None = None
+) -> Iterator[list[Floats]]:
+    """The same without a head: the states themselves (S, D)."""
+    return _at_spots(model, lambda x_SD: x_SD, encoded, batch_tokens, threads)
 
 
 def portions(pieces: Iterable[Piece], tokens: int = PORTION_TOKENS) -> Iterator[list[Piece]]:
@@ -57,6 +75,21 @@ def in_passes(forward: Callable[[P], R], some: Sequence[P], threads: int | None 
             if not under_way:
                 return
             yield under_way.popleft().result()
+
+
+def _at_spots(
+    model: Any, head: Callable[[Tensor], Tensor], encoded: Sequence[Encoded], batch_tokens: int, threads: int | None
+) -> Iterator[list[Floats]]:
+    def forward(pieces: Sequence[Piece]) -> list[Floats]:
+        packed = pack(pieces)
+        x_BLD = model.hidden(packed.ids_BL, runs=packed.runs, types_BL=packed.types_BL)
+        outputs_SC = head(x_BLD.flatten(0, 1)[packed.spots_S.to(x_BLD.device)]).float().cpu().numpy()
+        return np.split(outputs_SC, np.cumsum([len(piece.spots) for piece in pieces])[:-1])
+
+    pieces = [piece for example in encoded for piece in example.pieces]
+    outputs = chain.from_iterable(in_passes(forward, list(portions(pieces, batch_tokens)), threads))
+    for example in encoded:
+        yield [next(outputs) for _ in example.pieces]
 
 
 def _without_gradient(forward: Callable[[P], R], portion: P) -> R:

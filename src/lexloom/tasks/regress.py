@@ -24,6 +24,7 @@ from lexloom.tasks.batches import batch_of, by_example, scores_at_spots
 from lexloom.tasks.contract import Encoded, Floats, Prediction, Setting, Task, Weighing
 from lexloom.tasks.encoding import LongTexts, text_pieces
 from lexloom.tasks.losses import group_means, squares
+from lexloom.tasks.passes import head_outputs
 
 
 class RegressSettings(TableSettings, LongTexts):
@@ -102,6 +103,7 @@ REGRESS = Task(
     encode=encode,
     collate=collate,
     loss=loss,
+    answer=head_outputs,
     decode=decode,
     judge=judge,
     plain=plain,

@@ -23,6 +23,7 @@ from lexloom.tasks.batches import batch_of, scores_at_spots
 from lexloom.tasks.contract import Encoded, Floats, Prediction, Setting, Task, Weighing
 from lexloom.tasks.encoding import CUT, STAGE, UNKNOWN_LABEL, framed, room_in
 from lexloom.tasks.losses import classes
+from lexloom.tasks.passes import head_outputs
 from lexloom.tasks.scores import softmax
 
 FIRST_MARK, SECOND_MARK = "$", "#"
@@ -145,6 +146,7 @@ RELATION = Task(
     encode=encode,
     collate=collate,
     loss=loss,
+    answer=head_outputs,
     decode=decode,
     judge=judge,
     plain=plain,

@@ -25,6 +25,7 @@ from lexloom.tasks.batches import batch_of, by_piece, states_at_spots
 from lexloom.tasks.contract import Encoded, Floats, Piece, Prediction, Setting, Task, Weighing
 from lexloom.tasks.encoding import cut_pieces
 from lexloom.tasks.losses import group_means, squares
+from lexloom.tasks.passes import hidden_states
 
 SHARPNESS = 20.0
 """What cosines are multiplied by before a softmax, as sentence-transformers does."""
@@ -166,6 +167,7 @@ SIMILARITY = Task(
     encode=encode,
     collate=collate,
     loss=loss,
+    answer=hidden_states,
     decode=decode,
     judge=judge,
     plain=plain,

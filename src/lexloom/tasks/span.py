@@ -26,6 +26,7 @@ from lexloom.tasks.batches import batch_of, by_piece, scores_at_spots
 from lexloom.tasks.contract import Encoded, Floats, Piece, Prediction, Setting, Task, Weighing
 from lexloom.tasks.encoding import FIRST, STAGE, WINDOWED, Cut, count_cuts, cuts, encoded_once, room_in, windows
 from lexloom.tasks.losses import places
+from lexloom.tasks.passes import head_outputs
 from lexloom.text.frames import Frame
 
 Offsets = Sequence[tuple[int, int]]
@@ -235,6 +236,7 @@ SPAN = Task(
     encode=encode,
     collate=collate,
     loss=loss,
+    answer=head_outputs,
     decode=decode,
     judge=judge,
     plain=plain,

@@ -25,6 +25,7 @@ from lexloom.tasks.batches import batch_of, scores_at_spots
 from lexloom.tasks.contract import Encoded, Floats, Piece, Prediction, Setting, Task, Weighing
 from lexloom.tasks.encoding import STAGE, UNKNOWN_LABEL, WINDOWED, room_in, windows
 from lexloom.tasks.losses import classes
+from lexloom.tasks.passes import head_outputs
 from lexloom.tasks.paths import BEGINS, GOES_ON, best_path
 from lexloom.tasks.scores import log_softmax
 from lexloom.tasks.words import words_and_tokens
@@ -148,6 +149,7 @@ TAG = Task(
     encode=encode,
     collate=collate,
     loss=loss,
+    answer=head_outputs,
     decode=decode,
     judge=judge,
     plain=plain,

@@ -314,7 +314,7 @@ def test_going_on_from_a_run_keeps_the_head_of_the_same_labels_only(place, finis
     def fresh(labels):
         table = write_reviews(tmp_path / "more.csv", 20, seed=9, labels=labels)
         recipe = recipe_of(place, data={"train": str(table)}, model={"folder": str(finished / "model")})
-        base = open_base(recipe.model)
+        base = open_base(recipe)
         task, setting = fitted(recipe, read_data(recipe).train, base)
         return first_model(base, task, setting, recipe)
 
@@ -380,7 +380,7 @@ def test_a_recipe_that_cannot_work_is_refused_by_its_key(place, tmp_path, change
 
 def test_a_decoder_is_refused(place, tmp_path):
     folder = write_model(tmp_path / "llama")
-    with pytest.raises(FolderError, match="holds a llama, which writes text"):
+    with pytest.raises(FolderError, match="holds a llama, which is a decoder; classify needs an encoder"):
         finetune(recipe_of(place, model={"folder": str(folder)}), tmp_path / "run")
 
 

@@ -5,7 +5,8 @@ import numpy as np
 from lexloom.base.ledger import Ledger
 from lexloom.tasks import TASKS
 from lexloom.tasks import predict as prediction
-from lexloom.tasks.predict import head_outputs, predict
+from lexloom.tasks.passes import head_outputs
+from lexloom.tasks.predict import predict
 from tests.understanding import EXAMPLES, labelled, model_for, setting_of
 
 
@@ -29,7 +30,7 @@ def test_no_batch_exceeds_its_tokens_unless_a_single_piece_does():
         1
     ]
     encoded = TASKS["span"].encode(EXAMPLES["span"], setting, Ledger())
-    outputs = list(head_outputs(model, TASKS["span"], encoded, 50))
+    outputs = list(head_outputs(model, encoded, setting, 50))
     assert [len(output) for output in outputs] == [len(example.pieces) for example in encoded]
     assert all(tokens <= 50 or pieces == 1 for tokens, pieces in sizes)
     assert len(sizes) > 5
