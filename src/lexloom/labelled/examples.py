@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lexloom.text.chat import Message
+
 Row = Mapping[str, Any]
 
 
@@ -95,4 +97,32 @@ class Choices:
     target: int | None
 
 
-Example = Labelled | Tagged | Related | Question | Choices
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """Turns of a user and an assistant, behind a system message if there is one; unanswered if the user's is last."""
+
+    where: str
+    row: Row
+    messages: tuple[Message, ...]
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What the assistant says."""
+        return tuple(message.content for message in self.messages if message.role == "assistant")
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """A conversation that ends with the user's turn, and two answers of which people prefer the first.
+
+    Both are None where nobody has answered.
+    """
+
+    where: str
+    row: Row
+    messages: tuple[Message, ...]
+    chosen: str | None
+    rejected: str | None
+
+
+Example = Labelled | Tagged | Related | Question | Choices | Conversation | Preference

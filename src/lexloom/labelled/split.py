@@ -1,13 +1,23 @@
 """Which side or fold an example is on, decided by its own content: adding rows moves none of the others.
 
-Examples that share a text go together: all questions about a passage, all pairs with the same first text, all copies.
+Examples that share a text go together: all questions about a passage, all pairs with the same first text, all
+conversations that begin alike, all copies.
 """
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from lexloom.base.errors import DataError
-from lexloom.labelled.examples import Choices, Example, Labelled, Question, Related, Tagged
+from lexloom.labelled.examples import (
+    Choices,
+    Conversation,
+    Example,
+    Labelled,
+    Preference,
+    Question,
+    Related,
+    Tagged,
+)
 from lexloom.text.duplicates import content_hash
 from lexloom.text.split import side_of_hash
 
@@ -22,12 +32,18 @@ def group_of(example: Example) -> str:
     raise AssertionError("every form of example has a line in GROUPS")
 
 
+def _first_turn(example: Conversation | Preference) -> str:
+    return next(message.content for message in example.messages if message.role == "user")
+
+
 GROUPS: dict[type, Callable[..., str]] = {
     Labelled: lambda example: example.texts[0],
     Tagged: lambda example: example.text,
     Related: lambda example: example.text,
     Question: lambda example: example.passage,
     Choices: lambda example: example.texts[0],
+    Conversation: _first_turn,
+    Preference: _first_turn,
 }
 
 

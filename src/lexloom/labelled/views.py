@@ -4,7 +4,16 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from lexloom.labelled.examples import Choices, Example, Labelled, Question, Related, Tagged
+from lexloom.labelled.examples import (
+    Choices,
+    Conversation,
+    Example,
+    Labelled,
+    Preference,
+    Question,
+    Related,
+    Tagged,
+)
 from lexloom.text.duplicates import content_hash
 
 ANSWERABLE = "answerable"
@@ -106,6 +115,25 @@ def _choices(example: Choices) -> View:
     return View(example.where, pieces, labels, target, repr(target), flaws=flaws)
 
 
+def _conversation(example: Conversation) -> View:
+    # Many answers to one request are right, so a copy is one that is answered alike
+    texts = tuple(message.content for message in example.messages)
+    answers = example.answers
+    said = repr(answers[-1][:40]) if answers else "none"
+    return View(example.where, (texts,), () if answers else None, answers or None, said)
+
+
+def _preference(example: Preference) -> View:
+    asked = tuple(message.content for message in example.messages)
+    if example.chosen is None or example.rejected is None:
+        return View(example.where, (asked,), None, None, "none")
+    pair = (example.chosen, example.rejected)
+    flaws = ("chosen and rejected are alike",) if example.chosen == example.rejected else ()
+    # Sorted, so that the same pair the other way round is a copy with another target
+    pieces = tuple((*asked, answer) for answer in sorted(pair))
+    return View(example.where, pieces, (), example.chosen, repr(example.chosen[:40]), flaws=flaws)
+
+
 def _said(labels: Sequence[str] | None, most: int = 4) -> str:
     more = ", …" if labels and len(labels) > most else ""
     return (", ".join(repr(label[:40]) for label in (labels or ())[:most]) or "none") + more
@@ -117,4 +145,6 @@ VIEWS: dict[type, Callable[..., View]] = {
     Related: _related,
     Question: _question,
     Choices: _choices,
+    Conversation: _conversation,
+    Preference: _preference,
 }
