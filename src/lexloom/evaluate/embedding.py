@@ -16,11 +16,12 @@ from torch.nn import functional
 from lexloom.base.ledger import Ledger
 from lexloom.models.sentences import Pooling
 from lexloom.nn.inference import one_thread
+from lexloom.nn.passes import in_passes
 from lexloom.tasks.batches import pack
 from lexloom.tasks.contract import Piece, Setting
 from lexloom.tasks.encoding import cut_pieces
 from lexloom.tasks.losses import group_means
-from lexloom.tasks.passes import in_passes, portions
+from lexloom.tasks.passes import portions
 from lexloom.text.tokenizers import Tokenizer
 
 Vectors = NDArray[np.float32]

@@ -1,31 +1,21 @@
-"""Passes through a model without gradient: packed portions of pieces, one portion on each core at a time.
+"""Packed portions of pieces through a model without gradient.
 
-Two passes of one thread each take less time than one after the other on two threads: nobody waits for anybody
-(benchmarks/encode.py).
 Axes: S spots, C columns of the head, D width.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain, islice
-from typing import Any, TypeVar
+from itertools import chain
+from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from lexloom.base.parallel import available_cores
+from lexloom.nn.passes import in_passes
 from lexloom.tasks.batches import pack
 from lexloom.tasks.contract import Encoded, Floats, Piece, Setting
 
 PORTION_TOKENS = 1024
 """Enough for full speed on a CPU: more tokens leave its caches."""
-AHEAD = 2
-"""Portions under way for each thread; the bound of memory."""
-
-P = TypeVar("P")
-R = TypeVar("R")
 
 
 def head_outputs(
@@ -56,27 +46,6 @@ def portions(pieces: Iterable[Piece], tokens: int = PORTION_TOKENS) -> Iterator[
         yield portion
 
 
-def in_passes(forward: Callable[[P], R], some: Sequence[P], threads: int | None = None) -> Iterator[R]:
-    """`forward` of each portion, in order, without gradient; on `threads` threads (as many as there are cores if None).
-
-    A portion alone, and everything on a GPU, is computed where it is.
-    """
-    threads = available_cores() if threads is None else threads
-    if len(some) <= 1 or threads == 1 or torch.cuda.is_available():
-        for portion in some:
-            yield _without_gradient(forward, portion)
-        return
-    with ThreadPoolExecutor(threads, "pass", torch.set_num_threads, (1,)) as pool:
-        left = iter(some)
-        under_way: deque[Future[R]] = deque()
-        while True:
-            wanted = AHEAD * threads - len(under_way)
-            under_way.extend(pool.submit(_without_gradient, forward, portion) for portion in islice(left, wanted))
-            if not under_way:
-                return
-            yield under_way.popleft().result()
-
-
 def _at_spots(
     model: Any, head: Callable[[Tensor], Tensor], encoded: Sequence[Encoded], batch_tokens: int, threads: int | None
 ) -> Iterator[list[Floats]]:
@@ -90,8 +59,3 @@ def _at_spots(
     outputs = chain.from_iterable(in_passes(forward, list(portions(pieces, batch_tokens)), threads))
     for example in encoded:
         yield [next(outputs) for _ in example.pieces]
-
-
-def _without_gradient(forward: Callable[[P], R], portion: P) -> R:
-    with torch.inference_mode():
-        return forward(portion)
