@@ -24,6 +24,11 @@ TAGGED = (pick([tags.split() for tags in TAGS]), pick([tags.split() for tags in 
 ANSWERS = (pick(["the cat", "", "a dog, 3.5", "东京塔"]), pick([(), ("cat", "black cat"), ("dog 3.5",), ("东京",)]))
 RELATIONS = (pick(["R(e1,e2)", "R(e2,e1)", "Other", None]), pick(["R(e1,e2)", "S(e2,e1)", "Other"]))
 RANKED = (pick([["a", "b"], ["c", "a"], ["d", "c"]]), pick(["a", "b", "c"]))
+WRITTEN = (
+    pick(["", "the cat sat on a mat", "a dog, and a dog again", "我在北京，我在北京 2024"]),
+    pick(["the cat sat on the mat", ["a dog and a cat again", "no dog at all"], "我在上海，他在北京 2024"]),
+)
+ENGLISH = (pick(["", "The cat sat on a mat.", "a dog"]), pick(["the cat sat", ["a dog and a cat", "no dog at all"]]))
 
 AVERAGES = ("micro", "macro", "weighted")
 CASES: list[tuple[Metric, tuple[list, list]]] = [
@@ -55,7 +60,17 @@ CASES: list[tuple[Metric, tuple[list, list]]] = [
     (metrics.answer_f1("en"), ANSWERS),
     (metrics.answer_f1("zh"), ANSWERS),
     (metrics.semeval_macro_f1(), RELATIONS),
+    (metrics.bleu("de", lower_case=True), WRITTEN),
+    (metrics.bleu("zh"), WRITTEN),
+    (metrics.chrf(), WRITTEN),
+    *[(metrics.rouge(kind, unit), WRITTEN) for kind in ("1", "2", "L") for unit in ("characters", "jieba words")],
+    *[(metrics.rouge(kind), ENGLISH) for kind in ("1", "2", "L")],
+    (metrics.exact_text(), WRITTEN),
+    (metrics.distinct(1), WRITTEN),
+    (metrics.repetition(2), WRITTEN),
 ]
+WRITING = ("BLEU", "chrF", "ROUGE", "repetition")
+EXACT = [case for case in CASES if not case[0].name.startswith("distinct")]  # drawing texts twice would find too few
 EVERY = pytest.mark.parametrize(("metric", "data"), CASES, ids=[metric.name for metric, _ in CASES])
 
 
@@ -65,7 +80,7 @@ def test_every_maker_is_examined():
     assert [name for name in sorted(makers) if f"metrics.{name}" not in source] == []
 
 
-@EVERY
+@pytest.mark.parametrize(("metric", "data"), EXACT, ids=[metric.name for metric, _ in EXACT])
 def test_rows_of_a_resample_give_the_figure_of_the_examples_drawn(metric, data):
     predictions, references = data
     rows = metric.rows(predictions, references)
@@ -90,12 +105,20 @@ def test_perfect_predictions_are_best_and_the_order_of_examples_is_nothing(metri
     value = metric.value(metric.rows(predictions, references))
     turned = metric.value(metric.rows(predictions[::-1], references[::-1]))
     assert turned == pytest.approx(value, abs=1e-12)
-    perfect = {"top-2 accuracy": [[r] for r in references]}.get(metric.name, references)
-    if metric.name.startswith(("exact", "answer")):
-        perfect = [golds[0] if golds else "" for golds in references]
+    perfect = perfect_predictions(metric.name, references)
     best = 0.0 if metric.lower_is_better else 1.0
     assert metric.value(metric.rows(perfect, references)) == pytest.approx(best)
     assert (value > best) if metric.lower_is_better else (value < best)
+
+
+def perfect_predictions(name, references):
+    if name == "top-2 accuracy":
+        return [[reference] for reference in references]
+    if name == "distinct-1":
+        return [f"word{number}" for number in range(N)]
+    if name.startswith(("exact", "answer", *WRITING)):
+        return [golds if isinstance(golds, str) else next(iter(golds), "") for golds in references]
+    return references
 
 
 @EVERY

@@ -6,18 +6,25 @@ from lexloom.metrics.contract import Metric, Rows
 from lexloom.metrics.correlation import mean_absolute_error, mean_squared_error, pearson, spearman
 from lexloom.metrics.multilabel import multilabel_f1, multilabel_precision, multilabel_recall, subset_accuracy
 from lexloom.metrics.relations import semeval_macro_f1
+from lexloom.metrics.rouge import rouge
 from lexloom.metrics.tagging import entities_of, entity_f1, entity_precision, entity_recall, token_accuracy
+from lexloom.metrics.texts import distinct, exact_text, repetition
+from lexloom.metrics.translation import bleu, chrf
 
 __all__ = [
     "Metric",
     "Rows",
     "accuracy",
     "answer_f1",
+    "bleu",
+    "chrf",
+    "distinct",
     "entities_of",
     "entity_f1",
     "entity_precision",
     "entity_recall",
     "exact_match",
+    "exact_text",
     "f1",
     "matthews",
     "mean_absolute_error",
@@ -28,6 +35,8 @@ __all__ = [
     "pearson",
     "precision",
     "recall",
+    "repetition",
+    "rouge",
     "semeval_macro_f1",
     "spearman",
     "subset_accuracy",

@@ -4,7 +4,7 @@ Axes: N examples, K numbers that one example contributes.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,8 @@ class Metric:
     """
     lower_is_better: bool = False
     """True for errors; every other figure is better the higher it is."""
+    detail: Callable[[Sequence[Any]], str] = field(default=lambda references: "")
+    """references → what must be known to compare the figure with others': tokenisation, case, version."""
 
 
 def ratio_of_sums(rows_NK: Rows) -> float:

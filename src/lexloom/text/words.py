@@ -24,6 +24,7 @@ Flags = NDArray[np.bool_]
 REMEMBERED_RUNS = 1 << 15
 
 _PART = re.compile(rf"[{HAN}]+|\s+|(?:(?![{HAN}])\w)+|.", re.DOTALL)
+_UNIT = re.compile(_PART.pattern.replace(f"[{HAN}]+", f"[{HAN}]", 1), re.DOTALL)
 _HAN = re.compile(rf"[{HAN}]")
 _BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 
@@ -31,6 +32,11 @@ _BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 def words(text: str) -> list[str]:
     """The words of a text in order, without the spaces between them."""
     return [part for part in _parts(text) if not part.isspace()]
+
+
+def characters(text: str) -> list[str]:
+    """The Chinese characters of a text one by one, and its other words and marks, without the spaces between them."""
+    return [unit for unit in _UNIT.findall(text) if not unit.isspace()]
 
 
 class WordStarts:
