@@ -95,6 +95,8 @@ class Choices:
     texts: tuple[str, ...]
     candidates: tuple[str, ...]
     target: int | None
+    candidates_first: bool = False
+    """Whether the candidates are beginnings, which the text ends, rather than endings or answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,4 +127,21 @@ class Preference:
     rejected: str | None
 
 
-Example = Labelled | Tagged | Related | Question | Choices | Conversation | Preference
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A text that is read and the one that is to be written; several if they are equally good, None if nobody knows."""
+
+    where: str
+    row: Row
+    source: str
+    target: str | tuple[str, ...] | None
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """All targets that are right; none where nobody knows."""
+        if self.target is None:
+            return ()
+        return (self.target,) if isinstance(self.target, str) else self.target
+
+
+Example = Labelled | Tagged | Related | Question | Choices | Conversation | Preference | Pair

@@ -12,10 +12,12 @@ from lexloom.labelled.marks import Stretch, check_stretch, without_marks
 from lexloom.labelled.targets import TARGETS, Kind, label_of
 from lexloom.text.rows import check_unicode, check_values, kind
 
-USUAL_CHOICES = ("choices", "candidates", "options", "endings")
+BEGINNINGS = "context_options"
+"""The usual name of candidates that are beginnings of the text, as in WinoGrande."""
+USUAL_CHOICES = ("choices", "candidates", "options", "endings", BEGINNINGS)
 USUAL_OF_CHOICES = Usual(
     pairs=(("passage", "question"), ("context", "question"), ("article", "question"), ("premise", "question")),
-    texts=("query", "text", "sentence", "question", "context", "premise"),
+    texts=("query", "text", "sentence", "question", "context", "premise", "continuation"),
     labels=("gold", "label", "answer", "target"),
 )
 
@@ -35,7 +37,12 @@ class ChoiceSettings(TableSettings):
     """Tables of multiple choice, and the JSON of C3 (Sun et al. 2020)."""
 
     choices: str | tuple[str, ...] | None = None
-    """The column of the list of candidates, or one column for each; unset: choices, candidates, options or endings."""
+    """The column of the list of candidates, or one column for each; unset: choices, candidates, options, endings or
+    context_options."""
+
+    candidates_first: bool | None = None
+    """Whether the candidates are beginnings, which the text ends; unset: if their column is context_options, as in
+    WinoGrande."""
 
     label: str | None = None
     """The column of the right candidate, its text or its number from 0; unset: gold, label, answer or target."""
@@ -95,7 +102,7 @@ def stream_choices(sources: Sequence[str], settings: ChoiceSettings, ledger: Led
         _count(ledger, row, (*texts, *candidates), target)
         if len(set(candidates)) < len(candidates):
             ledger.count(STAGE, "candidates alike", where=row.where)
-        yield Choices(row.where, row.values, texts, candidates, target)
+        yield Choices(row.where, row.values, texts, candidates, target, _are_first(row, settings))
 
 
 def read_labelled(
@@ -146,9 +153,7 @@ def _whole_number(value: Any, name: str, where: str) -> int:
 
 
 def _candidates(row: TableRow, settings: ChoiceSettings) -> tuple[str, ...]:
-    names = settings.choices
-    if names is None:
-        names = guess(list(row.values), USUAL_CHOICES, what="choices", where=row.where)
+    names = _choice_columns(row, settings)
     if names is None:
         fix = f"Name it in the setting choices; the columns are {listed(list(row.values))}."
         raise DataError("has no column with a usual name for the candidates", where=row.where, fix=fix)
@@ -158,6 +163,18 @@ def _candidates(row: TableRow, settings: ChoiceSettings) -> tuple[str, ...]:
     if len(values) < 2:
         raise DataError(f"has {len(values)} candidates; a choice needs two", where=row.where)
     return tuple(check_unicode(value, row.where) for value in values)
+
+
+def _choice_columns(row: TableRow, settings: ChoiceSettings) -> str | tuple[str, ...] | None:
+    if settings.choices is not None:
+        return settings.choices
+    return guess(list(row.values), USUAL_CHOICES, what="choices", where=row.where)
+
+
+def _are_first(row: TableRow, settings: ChoiceSettings) -> bool:
+    if settings.candidates_first is not None:
+        return settings.candidates_first
+    return _choice_columns(row, settings) == BEGINNINGS
 
 
 def _right_one(gold: Any, candidates: tuple[str, ...], where: str) -> int | None:

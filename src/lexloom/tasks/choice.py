@@ -35,6 +35,8 @@ def encode(examples: Sequence[Choices], setting: Setting, ledger: Ledger) -> lis
 
 def readings(example: Choices) -> list[tuple[str, ...]]:
     """The text or pair that is read for each candidate."""
+    if example.candidates_first:
+        return [(candidate, " ".join(example.texts)) for candidate in example.candidates]
     passage, rest = example.texts[:1], example.texts[1:]
     return [(*passage, " ".join((*rest, candidate))) for candidate in example.candidates]
 
