@@ -38,7 +38,7 @@ from lexloom.text.redaction import RedactSettings
 from lexloom.text.sources import Source, find_sources
 from lexloom.text.split import Side, SplitSettings, side_of_hash
 from lexloom.text.spool import Spool
-from lexloom.text.tokenizers import Tokenizer, TokenizerSettings, train_tokenizer, write_tokenizer
+from lexloom.text.tokenizers import Tokenizer, TokenizerSettings, train_tokenizer, with_sentinels, write_tokenizer
 from lexloom.text.vocabularies import read_tokenizer
 
 STAGES = ("read", "clean", "filter", "redact", "duplicates", DECONTAMINATE, "split", "encode")
@@ -267,7 +267,8 @@ DROPPING = ("filter", "duplicates", DECONTAMINATE)
 def _make_tokenizer(corpus: Corpus, spool: Spool, settings: TokenizerSettings) -> Tokenizer:
     """Train on the train side only, so that validation stays unseen; or read the named one."""
     if settings.file is not None:
-        return read_tokenizer(Path(settings.file), lowercase=settings.lowercase)
+        found = read_tokenizer(Path(settings.file), lowercase=settings.lowercase)
+        return found if settings.sentinels is None else with_sentinels(found, settings.sentinels)
     with progress("training the tokenizer", None):
         return train_tokenizer(corpus.texts(spool, "train"), settings)
 

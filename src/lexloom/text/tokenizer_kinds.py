@@ -13,6 +13,7 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, pro
 from lexloom.base.errors import RecipeError
 from lexloom.base.recipe import Settings
 from lexloom.text import samples, unigram, wordpiece
+from lexloom.text.sentinels import T5_SENTINELS
 
 BYTES = 256
 CHAT_TOKENS = ("<|im_start|>", "<|im_end|>")
@@ -47,8 +48,21 @@ class TokenizerSettings(Settings):
     """Fold case and strip accents, as BERT's uncased models do (wordpiece only)."""
     special_tokens: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Further control tokens, beside those of the kind and `<|im_start|>`, `<|im_end|>` for chat."""
+    sentinels: int | None = Field(default=None, ge=0, le=10_000)
+    """How many tokens `<extra_id_0>` … stand for spans that the objective "denoise" cuts out; they count among
+    `vocab_size`, or are added to the tokenizer in `file`. Unset: 100 for `unigram`, as T5; none for other kinds."""
     train_bytes: int = Field(default=10_000_000, ge=1_000_000)
     """Training reads at most so many bytes of UTF-8, drawn evenly over the corpus; it bounds memory and time."""
+
+    @property
+    def sentinels_wanted(self) -> int:
+        """How many sentinels a trained tokenizer gets."""
+        return (T5_SENTINELS if self.kind == "unigram" else 0) if self.sentinels is None else self.sentinels
+
+    @property
+    def room(self) -> int:
+        """Tokens of a trained tokenizer besides its sentinels."""
+        return self.vocab_size - self.sentinels_wanted
 
 
 def byte_level_bpe(vocab: dict[str, int], merges: list[tuple[str, str]], *, split_digits: bool) -> tokenizers.Tokenizer:
@@ -93,7 +107,7 @@ def _train_bpe(sample: list[str], settings: TokenizerSettings, special: list[str
     inner.train_from_iterator(
         sample,
         trainers.BpeTrainer(
-            vocab_size=settings.vocab_size, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+            vocab_size=settings.room, special_tokens=special, initial_alphabet=alphabet, show_progress=False
         ),
     )
     inner.pre_tokenizer = _GPT2_WORDS
@@ -104,7 +118,7 @@ def _train_wordpiece(sample: list[str], settings: TokenizerSettings, special: li
     """WordPiece as BERT uses it (Schuster and Nakajima 2012; Devlin et al. 2018)."""
     _need(settings, len(special) + 2, "the special tokens and an alphabet")
     normalizer = normalizers.BertNormalizer(lowercase=settings.lowercase)
-    vocab = wordpiece.train_wordpiece(map(normalizer.normalize_str, sample), settings.vocab_size, special)
+    vocab = wordpiece.train_wordpiece(map(normalizer.normalize_str, sample), settings.room, special)
     inner = bert_wordpiece({token: number for number, token in enumerate(vocab)}, lowercase=settings.lowercase)
     inner.add_special_tokens(special)
     return inner
@@ -118,7 +132,7 @@ def _train_unigram(sample: list[str], settings: TokenizerSettings, special: list
     """
     fixed = [*special, *(f"<0x{byte:02X}>" for byte in range(BYTES))]
     _need(settings, len(fixed) + 2, "the 256 bytes and the special tokens")
-    pieces = unigram.train_unigram(sample, settings.vocab_size - len(fixed))
+    pieces = unigram.train_unigram(sample, settings.room - len(fixed))
     vocab = [*((token, 0.0) for token in fixed), *pieces]
     unk = special.index(SPECIAL_TOKENS["unigram"]["unk"])
     inner = tokenizers.Tokenizer(models.Unigram(vocab, unk_id=unk, byte_fallback=True))
@@ -134,7 +148,7 @@ def _train_unigram(sample: list[str], settings: TokenizerSettings, special: list
 
 def _train_characters(sample: list[str], settings: TokenizerSettings, special: list[str]) -> tokenizers.Tokenizer:
     """Every character a token, the most frequent first in line for a place; the rest is `<|unk|>`."""
-    room = settings.vocab_size - len(special)
+    room = settings.room - len(special)
     _need(settings, len(special) + 1, "the special tokens and an alphabet")
     alphabet = sorted(samples.most_common(samples.count_characters(sample), room))
     vocab = {token: number for number, token in enumerate([*special, *alphabet])}
@@ -147,7 +161,9 @@ def _train_characters(sample: list[str], settings: TokenizerSettings, special: l
 
 
 def _need(settings: TokenizerSettings, least: int, what: str) -> None:
-    if settings.vocab_size < least:
+    if settings.room < least:
+        sentinels = settings.sentinels_wanted
+        least, what = least + sentinels, f"{what}, and {sentinels} sentinels" if sentinels else what
         raise RecipeError(
             f"a vocabulary of {settings.vocab_size} can't hold {what}, which are {least}",
             where="tokenizer.vocab_size",

@@ -20,6 +20,7 @@ from lexloom.base import files
 from lexloom.base.errors import DataError, FolderError
 from lexloom.text import samples
 from lexloom.text.frames import Frame, frame_of
+from lexloom.text.sentinels import add_sentinels, sentinel_ids
 from lexloom.text.tokenizer_file import check_tokenizer_file
 from lexloom.text.tokenizer_kinds import CHAT_TOKENS, KINDS, SPECIAL_TOKENS, TokenizerSettings
 
@@ -34,6 +35,7 @@ __all__ = [
     "config_for",
     "load_tokenizer",
     "train_tokenizer",
+    "with_sentinels",
     "write_tokenizer",
 ]
 
@@ -106,6 +108,11 @@ class Tokenizer:
     def separator_id(self) -> int | None:
         """What ends every document of a corpus: eos, or sep where an encoder's tokenizer names no eos."""
         return self.names.get("sep") if self.eos_id is None else self.eos_id
+
+    @cached_property
+    def sentinel_ids(self) -> list[int]:
+        """The ids of the sentinels 0, 1, 2 … (text/sentinels.py); empty if there are none."""
+        return sentinel_ids(self._inner)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids; control tokens are left out, and bytes that are not UTF-8 become U+FFFD."""
@@ -207,7 +214,15 @@ def train_tokenizer(texts: Iterator[str], settings: TokenizerSettings) -> Tokeni
     chat = () if settings.kind == "wordpiece" else CHAT_TOKENS
     special = list(dict.fromkeys((*names.values(), *chat, *settings.special_tokens)))
     inner = KINDS[settings.kind](sample, settings, special)
+    add_sentinels(inner, settings.sentinels_wanted)
     return Tokenizer(inner.to_str(pretty=True).encode(), config_for(names))
+
+
+def with_sentinels(tokenizer: Tokenizer, count: int) -> Tokenizer:
+    """The tokenizer with `count` sentinels at least; those that it lacks come behind its vocabulary."""
+    inner = tokenizers.Tokenizer.from_str(tokenizer.to_bytes().decode())
+    add_sentinels(inner, count)
+    return Tokenizer(inner.to_str(pretty=True).encode(), tokenizer.config)
 
 
 def config_for(names: dict[str, str]) -> dict[str, Any]:

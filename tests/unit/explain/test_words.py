@@ -53,7 +53,7 @@ def test_chinese_is_told_by_characters_and_english_by_words():
 
 def test_characters_that_share_a_token_stay_together():
     pieces = train_tokenizer(
-        iter(["床前明月光" * 9, "明月光 moon"] * 20), TokenizerSettings(kind="unigram", vocab_size=280)
+        iter(["床前明月光" * 9, "明月光 moon"] * 20), TokenizerSettings(kind="unigram", vocab_size=280, sentinels=0)
     )
     text = "床前明月光"
     read = text_tokens(text, pieces)

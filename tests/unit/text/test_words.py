@@ -56,7 +56,8 @@ def test_no_cache_is_left_in_the_folder_for_temporary_files(tmp_path, monkeypatc
 @pytest.mark.parametrize("kind", ["bpe", "wordpiece", "unigram", "characters"])
 def test_every_token_that_begins_a_word_is_found_for_every_kind(kind):
     letters = "unbelievably he said 我来到北京大学 " * 3
-    tokenizer = train_tokenizer(iter([letters, "believe"]), TokenizerSettings(kind=kind, vocab_size=330))
+    settings = TokenizerSettings(kind=kind, vocab_size=330, sentinels=0)
+    tokenizer = train_tokenizer(iter([letters, "believe"]), settings)
     ids = np.array(tokenizer.encode("believe 北京"))
     starts = WordStarts(tokenizer)(ids)
     assert starts[0]
