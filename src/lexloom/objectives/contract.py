@@ -36,6 +36,8 @@ class Batch:
     source_BL: Tensor | None = None  # noqa: N815
     """What an encoder-decoder reads before it foretells `ids_BL`; `source_runs` are the lengths of the texts in it."""
     source_runs: tuple[int, ...] | None = None
+    before_N: Tensor | None = None  # noqa: N815
+    """What the model said of each example before training, for losses that compare with it."""
     groups_S: Tensor | None = None  # noqa: N815
     """Which group each spot belongs to, for tasks that join the scores of several; groups stand in order."""
 
@@ -48,6 +50,10 @@ class Loss:
     count: int
 
 
+def _all_of_it(context: int) -> int:
+    return context
+
+
 @dataclass(frozen=True, slots=True)
 class Objective:
     """`make_batch(units, indices, rng)` takes what it draws for row i from `rng(i)`, so that splitting a batch over
@@ -57,9 +63,14 @@ class Objective:
 
     make_batch: Callable[[Any, list[int], RowGenerator], Batch]
     loss: Callable[[nn.Module, Batch], Loss]
+    kind: str = "decoder"
+    """The kind of family that it trains (models.Family.kind)."""
     head: str | None = None
-    """The head that an encoder needs for it; None for objectives of decoders, and where the task names the head."""
-    added_tokens: int = 0
-    """Special tokens that `make_batch` adds to a window; windows are cut shorter by as many, to fit the context."""
+    """The head that an encoder needs for it; None for objectives of others, and where the task names the head."""
+    window_tokens: Callable[[int], int] = _all_of_it
+    """Tokens of the longest window of which `make_batch` makes something that fits into a context of so many tokens.
+    Raises RecipeError if there is none."""
     scored_share: float = 1.0
-    """Share of the tokens at which scores are computed, for the plan."""
+    """Share of the tokens at which scores are computed, for the plan; of encoder-decoders all that the decoder reads."""
+    source_share: float = 0.0
+    """Share of the tokens that an encoder-decoder's encoder reads, for the plan."""

@@ -85,7 +85,14 @@ def cut_note(model: TaskModel, ledger: Ledger) -> str | None:
 
 def _for_new_files(model: TaskModel, changes: Mapping[str, Any]) -> TaskModel:
     fields = type(model.setting.settings).model_fields
-    return changed(model, {**{name: fields[name].default for name in OF_THE_FILE if name in fields}, **changes})
+    return changed(
+        model,
+        {
+            **{name: fields[name].default for name in OF_THE_FILE if name in fields},
+            **model.task.when_predicting,
+            **changes,
+        },
+    )
 
 
 def _count(model: TaskModel, sources: Sequence[str]) -> int:

@@ -1,8 +1,10 @@
 """Every task, by the name a recipe uses. A new one is one file and one line here."""
 
+from lexloom.tasks.chat import CHAT
 from lexloom.tasks.choice import CHOICE
 from lexloom.tasks.classify import CLASSIFY
 from lexloom.tasks.contract import Encoded, Piece, Prediction, Setting, Task, Weighing, fit_setting
+from lexloom.tasks.preference import PREFERENCE
 from lexloom.tasks.regress import REGRESS
 from lexloom.tasks.relation import RELATION
 from lexloom.tasks.similarity import SIMILARITY
@@ -17,6 +19,8 @@ TASKS: dict[str, Task] = {
     "span": SPAN,
     "similarity": SIMILARITY,
     "choice": CHOICE,
+    "chat": CHAT,
+    "preference": PREFERENCE,
 }
 
 __all__ = ["TASKS", "Encoded", "Piece", "Prediction", "Setting", "Task", "Weighing", "fit_setting"]

@@ -6,8 +6,8 @@ prediction for people, and says which metrics judge it. Fine-tuning is pre-train
 Axes: P pieces, T tokens (flattened), S spots, C columns of the head.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,11 @@ class Weighing:
     smoothing: float = 0.0
 
 
+def as_trained(tokenizer: Tokenizer, settings: Any) -> Tokenizer:
+    """The tokenizer of a task that changes nothing about it."""
+    return tokenizer
+
+
 def as_given(examples: Sequence[Any], settings: Any) -> Any:
     """The settings of a task that leaves nothing to the data."""
     return settings
@@ -92,6 +97,10 @@ class Task:
     """The `[task]` section of a recipe: columns, and what the task can vary."""
     settle: Callable[[Sequence[Any], Any], Any] = as_given
     """(training examples, settings) → the settings, with what they leave to the data filled in."""
+    when_predicting: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that are others where a user asks the model instead of judging it."""
+    tokenizer: Callable[[Tokenizer, Any], Tokenizer] = as_trained
+    """(the model's tokenizer, settings) → the one to be written beside the model that was tuned."""
     stream: Callable[[Sequence[str], Any, Ledger], Iterable[Any]]
     """(sources, settings, ledger) → examples (see lexloom.labelled), of tables one after the other as they are read.
 
@@ -143,4 +152,9 @@ def fit_setting(
     if max_tokens < least:
         raise RecipeError(f"pieces of {max_tokens} tokens have no room for text; the least is {least}")
     settled = task.settle(examples, settings)
-    return Setting(tokenizer=tokenizer, settings=settled, labels=task.labels(examples, settled), max_tokens=max_tokens)
+    return Setting(
+        tokenizer=task.tokenizer(tokenizer, settled),
+        settings=settled,
+        labels=task.labels(examples, settled),
+        max_tokens=max_tokens,
+    )

@@ -5,10 +5,10 @@ own message. A template inside a model folder is never run: it is compared with 
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lexloom.base import files
 from lexloom.base.errors import FolderError, UserError
@@ -74,15 +74,16 @@ class ChatFormat:
         With `reply` the ids end where the assistant is to speak. Replies are encoded apart from what precedes them, as
         they come about when the model speaks. Raises UserError for no messages, or a missing control token.
         """
-        ids: list[int] = []
-        said: list[bool] = []
-        for part in self._parts(messages, reply=reply):
-            new = (
-                [self._control_id(part.token, tokenizer)] if isinstance(part, Control) else tokenizer.encode(part.text)
-            )
-            ids += new
-            said += [part.reply] * len(new)
-        return ids, said
+        return self.encode_all([messages], tokenizer, reply=reply)[0]
+
+    def encode_all(
+        self, conversations: Sequence[Sequence[Message]], tokenizer: Tokenizer, *, reply: bool
+    ) -> list[tuple[list[int], list[bool]]]:
+        """As `encode` of each conversation, on all cores."""
+        written = [list(self._parts(messages, reply=reply)) for messages in conversations]
+        texts = tokenizer.encode_batch([part.text for parts in written for part in parts if isinstance(part, Text)])
+        left = iter(texts)
+        return [_joined((self._ids(part, tokenizer, left), part.reply) for part in parts) for parts in written]
 
     def end_ids(self, tokenizer: Tokenizer) -> list[int]:
         """The ids that end a reply."""
@@ -100,6 +101,9 @@ class ChatFormat:
         if reply:
             yield from self.opening
 
+    def _ids(self, part: Part, tokenizer: Tokenizer, texts: Iterator[list[int]]) -> list[int]:
+        return [self._control_id(part.token, tokenizer)] if isinstance(part, Control) else next(texts)
+
     def _control_id(self, token: str, tokenizer: Tokenizer) -> int:
         number = tokenizer.id(token)
         if number is None or number not in tokenizer.special_ids:
@@ -110,10 +114,39 @@ class ChatFormat:
         return number
 
 
+def _joined(parts: Iterable[tuple[list[int], bool]]) -> tuple[list[int], list[bool]]:
+    ids: list[int] = []
+    said: list[bool] = []
+    for new, reply in parts:
+        ids += new
+        said += [reply] * len(new)
+    return ids, said
+
+
 def chat_format_of(folder: Path) -> str | None:
     """The name of the format that a model folder's chat template describes; None if it has none or an unknown one."""
     template = _template_of(folder)
     return None if template is None else recognise(template)
+
+
+def template_format(tokenizer: Tokenizer) -> str:
+    """The name of the format that a tokenizer's template describes, `plain` if it has none.
+
+    Raises FolderError for a template that is none of ours.
+    """
+    template = _template_in(tokenizer.config, CONFIG_FILE)
+    if template is None:
+        return "plain"
+    name = recognise(template)
+    if name is None:
+        known = ", ".join(CHAT_FORMATS)
+        raise FolderError("its chat template is an unknown one", fix=f"Name the chat format, one of {known}.")
+    return name
+
+
+def with_template(tokenizer: Tokenizer, template: str) -> Tokenizer:
+    """The same tokenizer; its folder tells others that messages are written so."""
+    return Tokenizer(tokenizer.to_bytes(), {**tokenizer.config, "chat_template": template})
 
 
 def recognise(template: str) -> str | None:
@@ -193,12 +226,16 @@ def _template_of(folder: Path) -> str | None:
     if (folder / TEMPLATE_FILE).is_file():
         return (folder / TEMPLATE_FILE).read_text(encoding="utf-8")
     config = files.read_json(folder / CONFIG_FILE) if (folder / CONFIG_FILE).is_file() else {}
-    template = config.get("chat_template") if isinstance(config, dict) else None
+    return _template_in(config, str(folder / CONFIG_FILE)) if isinstance(config, dict) else None
+
+
+def _template_in(config: Mapping[str, Any], where: str) -> str | None:
+    template = config.get("chat_template")
     if isinstance(template, list):
         named = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}
         template = named.get("default")
     if template is not None and not isinstance(template, str):
-        raise FolderError("chat_template is not a text", where=str(folder / CONFIG_FILE))
+        raise FolderError("chat_template is not a text", where=where)
     return template
 
 
