@@ -8,7 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from lexloom.evaluate.scoring import score_documents
-from lexloom.generate import engine
+from lexloom.generate import decoder
 from lexloom.generate.engine import generate_ids
 from lexloom.generate.settings import SamplingSettings
 from lexloom.models import FAMILIES, new_model
@@ -120,7 +120,7 @@ def test_a_seeded_reply_does_not_depend_on_its_neighbours(model):
 def test_prefill_in_chunks_equals_prefill_at_once(model, prefill_tokens, monkeypatch):
     prompts = random_prompts(np.random.default_rng(3), 5)
     settings = SamplingSettings(temperature=0, max_tokens=4)
-    monkeypatch.setattr(engine, "PREFILL_TOKENS", prefill_tokens)
+    monkeypatch.setattr(decoder, "PREFILL_TOKENS", prefill_tokens)
     for prompt, tokens in zip(prompts, replies(model, prompts, settings), strict=True):
         assert_greedy(model, prompt, tokens)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lexloom.base.errors import UserError
-from lexloom.generate.settings import DEFAULT_REPLY_TOKENS, SamplingSettings
+from lexloom.generate.settings import DEFAULT_REPLY_TOKENS, LengthSettings
 from lexloom.text.tokenizers import Tokenizer
 
 
@@ -34,6 +34,14 @@ def first_ids(tokenizer: Tokenizer) -> list[int]:
     return separator_ids(tokenizer) if tokenizer.bos_id is None else [tokenizer.bos_id]
 
 
+def check_prompts(prompts: Sequence[Sequence[int]], vocab_size: int) -> None:
+    """Refuse an empty prompt, and what isn't an id of the vocabulary, with a UserError."""
+    for number, prompt in enumerate(prompts):
+        if not prompt:
+            raise UserError(f"prompt {number} is empty", fix="Begin with the tokenizer's bos or eos token.")
+        check_ids(prompt, vocab_size)
+
+
 def check_ids(ids: Sequence[int], vocab_size: int) -> None:
     """Refuse what isn't an id of the vocabulary (negative, too large, 1.0, True) with a UserError that names it."""
     for place, token in enumerate(ids):
@@ -43,7 +51,7 @@ def check_ids(ids: Sequence[int], vocab_size: int) -> None:
             )
 
 
-def reply_tokens(prompt_tokens: int, settings: SamplingSettings, context: int) -> int:
+def reply_tokens(prompt_tokens: int, settings: LengthSettings, context: int) -> int:
     """How many tokens the reply may have, or ContextFull with the three numbers if there is no room for it."""
     room = context - prompt_tokens
     wanted = settings.max_tokens

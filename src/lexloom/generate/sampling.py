@@ -18,12 +18,32 @@ Ids = npt.NDArray[np.int64]
 BLOCK = 64  # width of the blocks whose maxima bound the k-th largest score
 
 
+class BrokenScores(UserError):
+    """A model whose scores can't be compared."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the model gave scores that aren't finite numbers",
+            fix="Its weights are damaged, or its training diverged: check it with `lexloom show FOLDER`.",
+        )
+
+
+class NothingLeft(UserError):
+    """Every token of the vocabulary is barred."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "every token is barred, so the text can neither go on nor end",
+            fix="Ask for fewer tokens, or let more be repeated: a longer no_repeat_ngram.",
+        )
+
+
 def next_token(scores_V: Floats, settings: SamplingSettings, *, seen: Ids, barred: Sequence[int], draw: float) -> int:
     """Choose one id.
 
     `seen` are the ids of prompt and reply so far (for the repetition penalty), `barred` the ids that can't be chosen
-    yet, `draw` a uniform number in [0, 1): the same draw and scores give the same id.
-    Raises UserError if no token has a finite score.
+    now, `draw` a uniform number in [0, 1): the same draw and scores give the same id.
+    Raises what `adjusted` raises.
     """
     scores_V = adjusted(scores_V, settings, seen=seen, barred=barred)
     if settings.greedy:
@@ -53,21 +73,23 @@ def candidates(scores_V: Floats, settings: SamplingSettings) -> tuple[Ids, Float
 
 
 def adjusted(scores_V: Floats, settings: SamplingSettings, *, seen: Ids, barred: Sequence[int]) -> Floats:
-    """Scores after repetition penalty and bars; the same array if neither applies."""
+    """Scores after repetition penalty and bars; the same array if neither applies.
+
+    Raises BrokenScores, or NothingLeft if all tokens with a finite score are barred.
+    """
     if settings.repetition_penalty != 1 and seen.size:
         scores_V = scores_V.copy()
         known = scores_V[seen]
         penalty = np.float32(settings.repetition_penalty)
         with np.errstate(over="ignore"):  # an infinity is refused below, or weighs 0
             scores_V[seen] = np.where(known < 0, known * penalty, known / penalty)
+    if not np.isfinite(scores_V.max()):
+        raise BrokenScores
     if barred:
         scores_V = scores_V.copy()
         scores_V[list(barred)] = -np.inf
-    if not np.isfinite(scores_V.max()):
-        raise UserError(
-            "the model gave scores that aren't finite numbers",
-            fix="Its weights are damaged, or its training diverged: check it with `lexloom show FOLDER`.",
-        )
+        if scores_V.max() == -np.inf:
+            raise NothingLeft
     return scores_V
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from lexloom.generate.engine import Decoder, Finish, Token, generate_ids
+from lexloom.generate.decoder import Decoder, Finish
+from lexloom.generate.engine import Token, generate_ids
 from lexloom.generate.settings import SamplingSettings
 from lexloom.text.stream import TextStream
 from lexloom.text.tokenizers import Tokenizer

@@ -1,12 +1,15 @@
 """Each prompt is continued as if it were alone."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
 from lexloom.base.errors import UserError
-from lexloom.generate import engine
+from lexloom.generate import decoder
 from lexloom.generate.engine import generate_ids
+from lexloom.generate.sampling import NothingLeft
 from lexloom.generate.settings import SamplingSettings
 from tests.scripted import ScriptedDecoder, scrambled, scripted
 
@@ -42,7 +45,7 @@ def test_rows_may_have_settings_of_their_own():
 def test_prefill_in_chunks_changes_nothing(monkeypatch):
     whole = replies(scrambled(), PROMPTS, GREEDY)
     for tokens in (1, 7, 12, 40):
-        monkeypatch.setattr(engine, "PREFILL_TOKENS", tokens)
+        monkeypatch.setattr(decoder, "PREFILL_TOKENS", tokens)
         assert replies(scrambled(), PROMPTS, GREEDY) == whole
 
 
@@ -78,6 +81,28 @@ def test_end_of_text_ends_a_row_but_not_before_min_tokens():
     tokens = list(generate_ids(model, [[1]], patient, eos_ids=[9]))
     assert [token.id == 9 for token in tokens] == [False, False, False, True]
     assert [token.finish for token in tokens] == [None, None, None, "eos"]
+
+
+@pytest.mark.parametrize("temperature", [0, 1])
+def test_no_sequence_of_the_prompt_or_the_reply_comes_twice(temperature):
+    model = ScriptedDecoder(lambda ids: np.arange(6, dtype=np.float32), vocab_size=6)
+    settings = SamplingSettings(temperature=temperature, seed=1, max_tokens=10, no_repeat_ngram=2)
+    (reply,) = replies(model, [[5, 5, 4, 0]], settings)
+    pairs = list(itertools.pairwise([5, 5, 4, 0, *reply]))
+    assert len(pairs) == len(set(pairs))
+    if temperature == 0:
+        assert reply[:4] == [5, 3, 5, 2], "always the best of those that are left"
+
+
+def test_where_no_token_is_left_the_settings_are_blamed_and_not_the_model():
+    model = ScriptedDecoder(lambda ids: np.zeros(4, np.float32), vocab_size=4)
+    with pytest.raises(NothingLeft, match="every token is barred"):
+        replies(model, [[0]], SamplingSettings(max_tokens=4, no_repeat_ngram=1))
+
+
+def test_barred_ids_are_never_written():
+    (reply,) = replies(scrambled(), [[1]], SamplingSettings(seed=0, max_tokens=100), barred_ids=range(60))
+    assert set(reply) == {60, 61, 62, 63}
 
 
 def test_asked_to_stop_only_that_row_ends():
