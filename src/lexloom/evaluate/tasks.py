@@ -15,9 +15,9 @@ from lexloom.evaluate.confusion import Confusion, confusion
 from lexloom.evaluate.figures import figures, paired
 from lexloom.evaluate.intervals import Difference, Estimate
 from lexloom.evaluate.slices import Slice, Slicing, by_label, by_length, by_script, by_unknown, mistakes, sliced
-from lexloom.labelled.split import group_of
+from lexloom.labelled.split import groups_of
 from lexloom.labelled.views import view
-from lexloom.metrics import exact_match
+from lexloom.metrics import Metric, exact_match
 from lexloom.tasks.contract import Prediction, Setting, Task
 from lexloom.tasks.folder import TaskModel
 from lexloom.text.tokenizers import Tokenizer
@@ -49,6 +49,8 @@ class Figure:
     low: float | None
     high: float | None
     percent: bool
+    detail: str = ""
+    """What must be known to compare it with others' figures, such as sacrebleu's signature."""
 
     def __str__(self) -> str:
         times, digits = (100, 1) if self.percent else (1, 4)
@@ -155,7 +157,7 @@ def judged_figures(task: Task, judged: Judged, setting: Setting) -> dict[str, Fi
         return {}
     metrics = task.judge(setting)
     found = figures(metrics, judged.plain, judged.references, groups=_groups(judged))
-    return {metric.name: _figure(found[metric.name], percent=metric.percent) for metric in metrics}
+    return {metric.name: _figure(found[metric.name], metric, judged.references) for metric in metrics}
 
 
 def compare(task: Task, first: Judged, second: Judged, setting: Setting) -> Difference | None:
@@ -164,12 +166,12 @@ def compare(task: Task, first: Judged, second: Judged, setting: Setting) -> Diff
     return paired(metric, first.plain, second.plain, first.references, groups=_groups(first))
 
 
-def _figure(estimate: Estimate, *, percent: bool) -> Figure:
-    return Figure(estimate.value, estimate.low, estimate.high, percent)
+def _figure(estimate: Estimate, metric: Metric, references: Sequence[Any]) -> Figure:
+    return Figure(estimate.value, estimate.low, estimate.high, metric.percent, metric.detail(references))
 
 
-def _groups(judged: Judged) -> list[str]:
-    return [group_of(example) for example in judged.examples]
+def _groups(judged: Judged) -> list[bytes]:
+    return groups_of(judged.examples)
 
 
 # ---- right and wrong ----

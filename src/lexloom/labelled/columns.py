@@ -50,17 +50,8 @@ OF_THE_FILE = ("encoding", "columns", "delimiter", "quoting")
 """Settings that describe a file rather than a task: new files need not look like those of the training."""
 
 
-class TableSettings(FileSettings):
-    """Tables of labelled texts: .csv .tsv .jsonl .json .parquet, also .gz and .zst; other suffixes count as .tsv."""
-
-    text: str | tuple[str, ...] | None = Field(default=None, min_length=1)
-    """The column of the text, or those of a pair; unset: the one with a usual name, such as text or sentence1."""
-
-    label: str | None = None
-    """The column of the label or number; unset: label, labels, target, gold or score. New data needs none."""
-
-    label_separator: str = Field(default=",", min_length=1)
-    """What parts several labels in one cell; in JSON they can also be a list."""
+class TableFiles(FileSettings):
+    """How tables are written: .csv .tsv .jsonl .json .parquet, also .gz and .zst."""
 
     columns: tuple[str, ...] = ()
     """The names of the columns, for tables whose first line doesn't name them."""
@@ -71,13 +62,6 @@ class TableSettings(FileSettings):
 
     quoting: bool | None = None
     """Whether quotes hold cells together; unset: in .csv only."""
-
-    @field_validator("text")
-    @classmethod
-    def _one_or_two(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
-        if isinstance(value, tuple) and len(value) > 2:
-            raise ValueError("names more than a pair of texts")
-        return value
 
     @field_validator("columns")
     @classmethod
@@ -96,6 +80,26 @@ class TableSettings(FileSettings):
         return value
 
 
+class TableSettings(TableFiles):
+    """Tables of labelled texts; other suffixes than those of tables count as .tsv."""
+
+    text: str | tuple[str, ...] | None = Field(default=None, min_length=1)
+    """The column of the text, or those of a pair; unset: the one with a usual name, such as text or sentence1."""
+
+    label: str | None = None
+    """The column of the label or number; unset: label, labels, target, gold or score. New data needs none."""
+
+    label_separator: str = Field(default=",", min_length=1)
+    """What parts several labels in one cell; in JSON they can also be a list."""
+
+    @field_validator("text")
+    @classmethod
+    def _one_or_two(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        if isinstance(value, tuple) and len(value) > 2:
+            raise ValueError("names more than a pair of texts")
+        return value
+
+
 @dataclass(frozen=True, slots=True)
 class TableRow:
     """One row, where it is, and the file it is in."""
@@ -111,24 +115,31 @@ class TableRow:
 
 
 def read_rows(
-    sources: Sequence[str], settings: TableSettings, ledger: Ledger, unfold: Unfold = lambda value: [value]
+    sources: Sequence[str], settings: TableFiles, ledger: Ledger, unfold: Unfold = lambda value: [value]
 ) -> Iterator[TableRow]:
     """Every row of every table; `unfold` makes rows of a value of JSON that isn't one.
 
     Raises DataError for what isn't a table; bad rows within the allowance are counted.
     """
     for reading in open_sources(sources, settings, ledger):
-        rows = 0
-        for number, value in _rows(reading, settings):
-            where = reading.place(number)
-            for values in unfold(value):
-                if isinstance(values, dict):
-                    rows += 1
-                    yield TableRow(values, where, reading)
-                else:
-                    reading.bad_rows.add(DataError(f"is {kind(values)}, not an object with named fields", where=where))
-        if rows == 0:
-            ledger.count(STAGE, "file without a row", where=reading.source.name)
+        yield from rows_of(reading, settings, ledger, unfold)
+
+
+def rows_of(
+    reading: Reading, settings: TableFiles, ledger: Ledger, unfold: Unfold = lambda value: [value]
+) -> Iterator[TableRow]:
+    """Every row of one table."""
+    rows = 0
+    for number, value in _rows(reading, settings):
+        where = reading.place(number)
+        for values in unfold(value):
+            if isinstance(values, dict):
+                rows += 1
+                yield TableRow(values, where, reading)
+            else:
+                reading.bad_rows.add(DataError(f"is {kind(values)}, not an object with named fields", where=where))
+    if rows == 0:
+        ledger.count(STAGE, "file without a row", where=reading.source.name)
 
 
 class Columns:
@@ -219,7 +230,7 @@ def _no_column(name: str, known: Sequence[str], where: str) -> DataError:
     )
 
 
-def _rows(reading: Reading, settings: TableSettings) -> Iterator[tuple[int, Any]]:
+def _rows(reading: Reading, settings: TableFiles) -> Iterator[tuple[int, Any]]:
     if reading.source.format == "parquet":
         yield from ((number, _plain(row)) for number, row in ROWS["parquet"](reading, ()))
     elif reading.source.format in ("json lines", "json"):

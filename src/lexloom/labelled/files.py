@@ -24,7 +24,7 @@ class FileSettings(Settings):
     encoding: Encoding = "utf-8"
     """Encoding of all files, such as gb18030, utf-16, latin-1; a byte order mark is accepted and dropped."""
 
-    suffix: Literal[".tsv", ".csv", ".jsonl"] = ".tsv"
+    suffix: Literal[".txt", ".tsv", ".csv", ".jsonl"] = ".tsv"
     """What standard input and files without a known suffix are read as."""
 
     skip_bad_rows: int = Field(default=0, ge=0)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lexloom.labelled.views import ANSWERABLE, View
+from lexloom.text.duplicates import content_hash
 
 TRAIN = "train"
 PLACES = 5
@@ -51,6 +52,16 @@ def _duplicates(views: Views) -> Iterator[Finding]:
     for (one, two), pairs in sorted(groups.items(), key=lambda item: item[0][0] == item[0][1]):
         what = f"copies within {one}" if one == two else f"copies of {one} in {two}"
         yield from finding(what, [_both(pair) for pair in pairs])
+
+
+def _shared_texts(views: Views) -> Iterator[Finding]:
+    """Texts of pairs that training has seen with another counterpart: a test half known beforehand."""
+    known = {content_hash(text): item.where for item in views.get(TRAIN, ()) for text in item.alone}
+    for split, own in views.items():
+        if split != TRAIN:
+            met = [(item.where, known.get(content_hash(text))) for item in own for text in item.alone]
+            places = [f"{first} = {where}" for where, first in met if first is not None]
+            yield from finding(f"texts of train in {split}", places)
 
 
 def _conflicts(views: Views) -> Iterator[Finding]:
@@ -162,6 +173,7 @@ def _both(pair: Pair) -> str:
 
 LOOKS: tuple[Callable[[Views], Iterator[Finding]], ...] = (
     _duplicates,
+    _shared_texts,
     _conflicts,
     _rare_labels,
     _absent_labels,

@@ -9,6 +9,7 @@ from lexloom.labelled.examples import (
     Conversation,
     Example,
     Labelled,
+    Pair,
     Preference,
     Question,
     Related,
@@ -25,7 +26,8 @@ class View:
 
     `pieces` are the texts that a model reads together (one piece for each candidate of a choice); `marks` is what else
     tells two inputs apart; `labels` is what is counted, None without labels; `target` is what copies must agree on and
-    `said` the same for people; `flaws` is what is wrong inside.
+    `said` the same for people; `flaws` is what is wrong inside; `alone` are texts none of which
+    may stand in another split.
     """
 
     where: str
@@ -36,6 +38,7 @@ class View:
     marks: Hashable = None
     number: float | None = None
     flaws: tuple[str, ...] = ()
+    alone: tuple[str, ...] = ()
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
@@ -134,6 +137,15 @@ def _preference(example: Preference) -> View:
     return View(example.where, pieces, (), example.chosen, repr(example.chosen[:40]), flaws=flaws)
 
 
+def _pair(example: Pair) -> View:
+    # Many translations of one text are right, so a copy is one that is translated alike
+    pieces = tuple((text,) for text in (example.source, *example.targets))
+    targets = example.targets
+    said = repr(targets[0][:40]) if targets else "none"
+    alone = (example.source, *targets)
+    return View(example.where, pieces, () if targets else None, targets or None, said, alone=alone)
+
+
 def _said(labels: Sequence[str] | None, most: int = 4) -> str:
     more = ", …" if labels and len(labels) > most else ""
     return (", ".join(repr(label[:40]) for label in (labels or ())[:most]) or "none") + more
@@ -147,4 +159,5 @@ VIEWS: dict[type, Callable[..., View]] = {
     Choices: _choices,
     Conversation: _conversation,
     Preference: _preference,
+    Pair: _pair,
 }
