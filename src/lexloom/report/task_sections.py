@@ -112,12 +112,12 @@ def _repeated(run: Run, split: str) -> list[tuple[str, Row]]:
 
 
 def stated(figure: Row) -> Row:
-    """A figure as the field states it: percent where it does."""
+    """A figure as the field states it: percent where it does, and how it was computed where that matters."""
     value, low, high = (
         "" if figure.get(key) is None else _number(figure[key], percent=figure["percent"])
         for key in ("value", "low", "high")
     )
-    return {"value": value, "interval": f"{low}–{high}" if low and high else ""}
+    return {"value": value, "interval": f"{low}–{high}" if low and high else "", "detail": figure.get("detail", "")}
 
 
 def _number(value: float, *, percent: bool) -> str:

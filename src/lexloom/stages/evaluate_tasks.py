@@ -223,7 +223,15 @@ def _figures(models: Sequence[Results]) -> str:
     sizes = f"{models[0]['examples']:,} examples"
     if models[0]["unlabelled"]:
         sizes += f" with a label, {models[0]['unlabelled']:,} without"
-    return "\n".join([aligned(rows), "", f"{sizes}; 95 % intervals by bootstrap over examples."])
+    return "\n".join([aligned(rows), "", f"{sizes}; 95 % intervals by bootstrap over examples.", *_details(models[0])])
+
+
+def _details(model: Results) -> list[str]:
+    """How figures were computed that depend on it, such as BLEU's on tokenisation."""
+    named: dict[str, list[str]] = {}
+    for name, figure in model["figures"].items():
+        named.setdefault(figure["detail"], []).append(name)
+    return [f"{', '.join(names)}: {detail}" for detail, names in named.items() if detail]
 
 
 def _shown(figure: Results | None) -> str:

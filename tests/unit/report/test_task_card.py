@@ -44,6 +44,11 @@ def test_figures_stand_with_their_intervals_and_paths_are_not_told():
     assert "somewhere" not in card
 
 
+def test_how_a_figure_was_computed_stands_beside_its_name_and_breaks_no_table():
+    bleu = {"test": {"examples": 2, "main": "BLEU", "figures": {"BLEU": FIGURE | {"detail": "nrefs:1|tok:zh"}}}}
+    assert "| BLEU (nrefs:1\\|tok:zh) | 91.23 |" in card_of(results={"splits": bleu})
+
+
 def test_a_figure_without_interval_and_a_model_without_figures_say_so():
     alone = {"test": {"examples": 1, "main": "accuracy", "figures": {"accuracy": FIGURE | {"low": None, "high": None}}}}
     assert "| 91.23 | – | 1 |" in card_of(results={"splits": alone})

@@ -105,6 +105,15 @@ def test_every_form_of_answer_has_a_whole_page_in_two_languages(make_run, task):
         assert words in page.text
 
 
+def test_how_a_figure_was_computed_stands_below_its_name(make_run):
+    splits = {
+        "test": {"examples": 2, "main": "BLEU", "figures": {"BLEU": figure(0.4, detail="nrefs:1|tok:13a")}},
+    }
+    page = render_report(read_run(make_run("span", splits=splits)))
+    assert "BLEU<small>nrefs:1|tok:13a</small>" in page
+    assert "<small></small>" not in page
+
+
 def test_a_page_about_an_encoder_says_nothing_of_writing(make_run):
     text = Page(render_report(read_run(make_run()))).text
     for word in ("perplexity", "wrote", "the prompt", "nats per token", "bits per byte"):
@@ -150,7 +159,7 @@ def test_errors_calibration_and_slices_are_those_of_the_results(make_run):
     assert sum(int(examples) for _, examples, _, _ in calibrated["rows"]) == 60
     assert calibrated["picture"].startswith("<svg")
     (group,) = slices["groups"]
-    assert group["rows"] == [("5 to 40 characters", "30", {"value": "50.00", "interval": "40.00–60.00"})]
+    assert group["rows"] == [("5 to 40 characters", "30", {"value": "50.00", "interval": "40.00–60.00", "detail": ""})]
 
 
 def test_of_numbers_those_furthest_off_in_rank_are_told(make_run):
