@@ -1,15 +1,25 @@
-"""A small BERT and eight labelled examples for each task, Chinese and English, for tests of any part."""
+"""A small model and eight labelled examples for each task, Chinese and English, for tests of any part."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from lexloom.labelled.examples import Answer, Choices, Entity, Labelled, Question, Related, Tagged
+from lexloom.labelled.examples import (
+    Answer,
+    Choices,
+    Conversation,
+    Entity,
+    Labelled,
+    Preference,
+    Question,
+    Related,
+    Tagged,
+)
 from lexloom.labelled.words import word_spans
-from lexloom.models import new_model
-from lexloom.models.bert import Config
-from lexloom.tasks import TASKS, Setting, fit_setting
+from lexloom.models import bert, llama, new_model
+from lexloom.tasks import TASKS, Setting, Task, fit_setting
+from lexloom.text.chat import Message
 from lexloom.text.tokenizers import Tokenizer, TokenizerSettings, train_tokenizer
 
 GOOD = ("what a lovely film", "这部电影真好看", "a lovely quiet song", "好看的书，真好")
@@ -37,6 +47,17 @@ def question(text: str, passage: str, answer: str | None) -> Question:
 
 def labelled(*texts: str, target: Any) -> Labelled:
     return Labelled("l:1", NO_ROW, texts, target)
+
+
+def conversation(*turns: str) -> Conversation:
+    """What the user and the assistant say in turn."""
+    roles = ("user", "assistant")
+    return Conversation("t:1", NO_ROW, tuple(Message(roles[at % 2], turn) for at, turn in enumerate(turns)))  # type: ignore[arg-type]
+
+
+def preference(asked: str, chosen: str, rejected: str) -> Preference:
+    """Two answers to one question."""
+    return Preference("p:1", NO_ROW, (Message("user", asked),), chosen, rejected)
 
 
 STEAM = "The steam engine was built in 1712 by Thomas Newcomen in Dudley."
@@ -87,11 +108,35 @@ EXAMPLES: dict[str, list[Any]] = {
         Choices("c:7", NO_ROW, ("大海是",), ("响的", "蓝的", "空的"), 1),
         Choices("c:8", NO_ROW, ("杯子是",), ("响的", "空的"), 1),
     ],
+    "chat": [
+        conversation("What is the sky?", "blue"),
+        conversation("What are drums?", "loud"),
+        conversation("Where does Anna live?", "in Paris", "And John?", "in Rome"),
+        conversation("Who left?", "John Smith"),
+        conversation("天空是什么？", "蓝的"),
+        conversation("鼓声是什么？", "响的"),
+        conversation("她住在哪里？", "北京", "他呢？", "上海"),
+        conversation("他是谁？", "唐代的诗人"),
+    ],
+    "preference": [
+        preference("What is the sky?", "blue", "loud"),
+        preference("What are drums?", "loud", "blue"),
+        preference("What is glass?", "empty", "dull words"),
+        preference("Who left?", "John Smith", "Nobody"),
+        preference("天空是什么？", "蓝的", "响的"),
+        preference("鼓声是什么？", "响的", "蓝的"),
+        preference("她住在哪里？", "住在北京", "太无聊了"),
+        preference("他是谁？", "唐代的诗人", "不想看"),
+    ],
 }
 
 
 def unlabelled(example: Any) -> Any:
     """The same example as it comes without labels."""
+    if isinstance(example, Conversation):
+        return replace(example, messages=example.messages[:1])
+    if isinstance(example, Preference):
+        return replace(example, chosen=None, rejected=None)
     field = {"Tagged": "entities", "Question": "answers"}.get(type(example).__name__, "target")
     return replace(example, **{field: None})
 
@@ -100,7 +145,9 @@ def texts_of(example: Any) -> list[str]:
     """All texts of an example."""
     fields = ("text", "question", "passage")
     single = [getattr(example, name) for name in fields if hasattr(example, name)]
-    return [*single, *getattr(example, "texts", ()), *getattr(example, "candidates", ())]
+    said = [message.content for message in getattr(example, "messages", ())]
+    pair = [getattr(example, name) or "" for name in ("chosen", "rejected") if hasattr(example, name)]
+    return [*single, *said, *pair, *getattr(example, "texts", ()), *getattr(example, "candidates", ())]
 
 
 @cache
@@ -118,9 +165,12 @@ def setting_of(name: str, *, max_tokens: int = 64, examples: Sequence[Any] | Non
 
 
 def model_for(name: str, setting: Setting, *, seed: int = 0) -> Any:
-    """A BERT of two layers with the task's head, without dropout."""
-    task = TASKS[name]
-    config = Config(
+    """A model of two layers that can do the task, without dropout."""
+    return MODELS[TASKS[name].needs[0]](TASKS[name], setting, seed)
+
+
+def _encoder(task: Task, setting: Setting, seed: int) -> Any:
+    config = bert.Config(
         vocab_size=tokenizer().vocab_size,
         width=48,
         layers=2,
@@ -133,3 +183,21 @@ def model_for(name: str, setting: Setting, *, seed: int = 0) -> Any:
         attention_dropout=0.0,
     )
     return new_model("bert", config, seed=seed)
+
+
+def _decoder(task: Task, setting: Setting, seed: int) -> Any:
+    config = llama.Config(
+        vocab_size=tokenizer().vocab_size,
+        width=48,
+        layers=2,
+        heads=4,
+        kv_heads=2,
+        head_width=12,
+        ffn_width=96,
+        context=64,
+        tied=True,
+    )
+    return new_model("llama", config, seed=seed)
+
+
+MODELS: dict[str, Callable[[Task, Setting, int], Any]] = {"encoder": _encoder, "decoder": _decoder}
