@@ -62,7 +62,7 @@ class PairSettings(TableFiles):
     Chinese."""
 
     length_ratio: float | None = Field(default=None, gt=1)
-    """Pairs whose one side has more than so many times the bytes (UTF-8) of the other aren't learned; unset: any are."""
+    """Pairs are not learned whose one side has more than so many times the bytes (UTF-8) of the other; unset: all are."""
 
     suffix: Literal[".txt", ".tsv", ".csv", ".jsonl"] = ".txt"
     """What standard input and files without a known suffix are read as."""

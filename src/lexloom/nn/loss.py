@@ -23,11 +23,13 @@ def vocabulary_loss(
     targets_T: Tensor,
     *,
     bias: Tensor | None = None,
+    smoothing: float = 0.0,
     chunk_tokens: int | None = None,
 ) -> Tensor:
     """Sum over tokens of −log softmax(head_weight · x + bias)[target], a scalar in float32 or better.
 
-    `bias` has one value for each word of the vocabulary (V).
+    `bias` has one value for each word of the vocabulary (V). `smoothing` is the share of each target that is spread
+    evenly over the vocabulary (Szegedy et al. 2016, arXiv:1512.00567).
 
     Tokens whose target is IGNORE cost nothing; if all are ignored, the sum is 0 and so are the gradients. The gradients
     are computed chunk by chunk in the forward pass, while the scores are at hand, so the memory is one chunk of scores
@@ -35,14 +37,22 @@ def vocabulary_loss(
     """
     if chunk_tokens is None:
         chunk_tokens = max(MIN_CHUNK_TOKENS, CHUNK_SCORES // head_weight_VD.shape[0])
-    loss: Tensor = _VocabularyLoss.apply(x_TD, head_weight_VD, bias, targets_T, chunk_tokens)  # type: ignore[no-untyped-call]
+    loss: Tensor = _VocabularyLoss.apply(  # type: ignore[no-untyped-call]
+        x_TD, head_weight_VD, bias, targets_T, smoothing, chunk_tokens
+    )
     return loss
 
 
 class _VocabularyLoss(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x_TD: Tensor, weight_VD: Tensor, bias_V: Tensor | None, targets_T: Tensor, chunk_tokens: int
+        ctx: Any,
+        x_TD: Tensor,
+        weight_VD: Tensor,
+        bias_V: Tensor | None,
+        targets_T: Tensor,
+        smoothing: float,
+        chunk_tokens: int,
     ) -> Tensor:
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         kept_T = (targets_T != IGNORE).nonzero().squeeze(1)
@@ -58,11 +68,15 @@ class _VocabularyLoss(torch.autograd.Function):
             chunk = slice(start, start + chunk_tokens)
             x_CD, targets_C1 = kept_x_TD[chunk], kept_targets_T[chunk, None]
             log_probs_CV = torch.log_softmax(_scores(x_CD, weight_VD, bias_V), dim=-1)
-            total -= log_probs_CV.gather(1, targets_C1).sum(dtype=torch.float64)
-            # d loss / d scores = softmax − one-hot, written over the scores
+            total -= (1 - smoothing) * log_probs_CV.gather(1, targets_C1).sum(dtype=torch.float64)
+            if smoothing:
+                total -= smoothing * log_probs_CV.mean(dim=-1).sum(dtype=torch.float64)
+            # d loss / d scores = softmax − target, written over the scores
             if any(ctx.needs_input_grad):
                 scores_grad_CV = log_probs_CV.exp_()
-                scores_grad_CV.scatter_add_(1, targets_C1, -torch.ones_like(targets_C1, dtype=x_TD.dtype))
+                scores_grad_CV.scatter_add_(1, targets_C1, torch.full_like(targets_C1, smoothing - 1, dtype=x_TD.dtype))
+                if smoothing:
+                    scores_grad_CV -= smoothing / weight_VD.shape[0]
             if x_grad_TD is not None:
                 x_grad_TD[chunk] = product(scores_grad_CV, weight_VD)
             if weight_grad_VD is not None:
@@ -79,7 +93,7 @@ class _VocabularyLoss(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         scaled = (None if saved is None else saved * grad.to(saved.dtype) for saved in ctx.saved_tensors)
-        return (*scaled, None, None)
+        return (*scaled, None, None, None)
 
 
 def _scores(x_CD: Tensor, weight_VD: Tensor, bias_V: Tensor | None) -> Tensor:

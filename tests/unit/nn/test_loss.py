@@ -29,6 +29,17 @@ def test_equals_torch_cross_entropy_in_value_and_gradient(problem, chunk_tokens,
     torch.testing.assert_close(gradients[1], gradients[0])
 
 
+@pytest.mark.parametrize("chunk_tokens", [7, None])
+def test_smoothed_targets_equal_torch_s_in_value_and_gradient(problem, chunk_tokens):
+    x_TD, weight_VD, targets_T = problem
+    scores_TV = x_TD @ weight_VD.t()
+    expected = functional.cross_entropy(scores_TV, targets_T, reduction="sum", ignore_index=IGNORE, label_smoothing=0.1)
+    found = vocabulary_loss(x_TD, weight_VD, targets_T, smoothing=0.1, chunk_tokens=chunk_tokens)
+    torch.testing.assert_close(found, expected)
+    gradients = [torch.autograd.grad(loss, (x_TD, weight_VD)) for loss in (expected, found)]
+    torch.testing.assert_close(gradients[1], gradients[0])
+
+
 def test_gradient_is_the_derivative_of_the_value(problem):
     x_TD, weight_VD, targets_T = problem
     assert torch.autograd.gradcheck(lambda x, w: vocabulary_loss(x, w, targets_T, chunk_tokens=5), (x_TD, weight_VD))
