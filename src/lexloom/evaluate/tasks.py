@@ -18,6 +18,7 @@ from lexloom.evaluate.slices import Slice, Slicing, by_label, by_length, by_scri
 from lexloom.labelled.split import groups_of
 from lexloom.labelled.views import view
 from lexloom.metrics import Metric, exact_match
+from lexloom.metrics.likelihood import Likelihood, Preferring
 from lexloom.tasks.contract import Prediction, Setting, Task
 from lexloom.tasks.folder import TaskModel
 from lexloom.text.tokenizers import Tokenizer
@@ -26,6 +27,8 @@ Tick = Callable[[int], None]
 
 MISTAKES_KEPT = 50
 MOST_SLICED_LABELS = 50
+NUMBERS = (float, Likelihood, Preferring)
+"""What metrics take of tasks that can't be right or wrong."""
 TEXT_SHOWN = 300
 """Characters of an example's text that stand beside a mistake."""
 
@@ -51,6 +54,7 @@ class Figure:
     percent: bool
     detail: str = ""
     """What must be known to compare it with others' figures, such as sacrebleu's signature."""
+    lower_is_better: bool = False
 
     def __str__(self) -> str:
         times, digits = (100, 1) if self.percent else (1, 4)
@@ -167,7 +171,14 @@ def compare(task: Task, first: Judged, second: Judged, setting: Setting) -> Diff
 
 
 def _figure(estimate: Estimate, metric: Metric, references: Sequence[Any]) -> Figure:
-    return Figure(estimate.value, estimate.low, estimate.high, metric.percent, metric.detail(references))
+    return Figure(
+        estimate.value,
+        estimate.low,
+        estimate.high,
+        metric.percent,
+        metric.detail(references),
+        metric.lower_is_better,
+    )
 
 
 def _groups(judged: Judged) -> list[bytes]:
@@ -178,8 +189,8 @@ def _groups(judged: Judged) -> list[bytes]:
 
 
 def _right(judged: Judged) -> list[bool] | None:
-    """Whether each prediction is right; None for numbers, which are more or less near."""
-    if not judged.plain or isinstance(judged.plain[0], float):
+    """Whether each prediction is right; None for numbers and replies, which are more or less near."""
+    if not judged.plain or isinstance(judged.plain[0], NUMBERS) or "reply" in judged.predictions[0]:
         return None
     if "answer" in judged.predictions[0]:
         rows_N2 = exact_match().rows(judged.plain, judged.references)

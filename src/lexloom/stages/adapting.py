@@ -73,6 +73,7 @@ class Adapting:
     data: Data
     units: EncodedExamples
     validation: EncodedExamples
+    test: EncodedExamples
     weighing: Weighing
     made_with: dict[str, Any]
 
@@ -113,12 +114,12 @@ def gather(recipe: FinetuneRecipe, data: Data) -> Adapting:
     task, setting = fitted(recipe, data.train, base)
     ledger = Ledger()
     ledger.add(data.ledger)
-    train, validation, _ = (task.encode(part, setting, ledger) for part in (data.train, data.validation, data.test))
+    train, validation, test = (task.encode(part, setting, ledger) for part in (data.train, data.validation, data.test))
     data = dataclasses.replace(data, ledger=ledger)
     fingerprints = {"train": _fingerprint_of_data(train), "validation": _fingerprint_of_data(validation)}
     _say_what_there_is(data, train, setting)
     if task.prepare is not None:
-        train, validation = (task.prepare(base.model, part, setting) for part in (train, validation))
+        train, validation, test = (task.prepare(base.model, part, setting) for part in (train, validation, test))
     if settings.augment is not None and not task.augmentable:
         say(f"Note: {recipe.task.name} needs every word at its place; train.augment changes nothing")
     return Adapting(
@@ -129,6 +130,7 @@ def gather(recipe: FinetuneRecipe, data: Data) -> Adapting:
         data=data,
         units=EncodedExamples(train),
         validation=EncodedExamples(validation),
+        test=EncodedExamples(test),
         weighing=_weighing(task, setting, settings, train),
         made_with={
             "task": {"name": recipe.task.name, **setting.settings.model_dump(mode="json")},

@@ -19,7 +19,7 @@ from lexloom.stages.finetune_recipe import FinetuneRecipe
 from lexloom.stages.judging import Row, describe_figures, judged, lines_of, values_of
 from lexloom.stages.opening import MODEL, Outcome, conduct, take_best_weights
 from lexloom.stages.session import Measured, Session, Work
-from lexloom.tasks import Prediction
+from lexloom.tasks import Encoded, Prediction
 from lexloom.tasks.passes import hidden_states
 from lexloom.tasks.predict import predict
 from lexloom.train.loop import mean_loss
@@ -62,13 +62,17 @@ def _work(parts: Adapting) -> Work:
 def _measured(model: Any, parts: Adapting) -> Measured:
     """The loss and the task's metrics; the main metric decides, or the loss where no example has a label."""
     loss = mean_loss(model, parts.plain_objective, parts.validation, parts.train)
-    predictions = _predictions(model, parts, parts.data.validation)
+    predictions = _predictions(model, parts, parts.data.validation, parts.validation.encoded)
     values = values_of(parts.task, parts.data.validation, predictions, parts.setting)
-    return Measured({"loss": loss, **values}, score=next(iter(values.values()), -loss))
+    if not values:
+        return Measured({"loss": loss}, score=-loss)
+    main = parts.task.judge(parts.setting)[0]
+    return Measured({"loss": loss, **values}, score=-values[main.name] if main.lower_is_better else values[main.name])
 
 
-def _predictions(model: Any, parts: Adapting, examples: Sequence[Any]) -> list[Prediction]:
-    return predict(model, parts.task, examples, parts.setting, ledger=Ledger(), threads=parts.train.threads)
+def _predictions(model: Any, parts: Adapting, examples: Sequence[Any], encoded: Sequence[Encoded]) -> list[Prediction]:
+    threads = parts.train.threads
+    return predict(model, parts.task, examples, parts.setting, ledger=Ledger(), threads=threads, encoded=encoded)
 
 
 def _finish(session: Session, parts: Adapting) -> None:
@@ -107,9 +111,10 @@ def _finish(session: Session, parts: Adapting) -> None:
 def _results(model: Any, parts: Adapting, run: Path) -> Row:
     """Figures of every split; the predictions for the last one go to predictions.jsonl."""
     splits: Row = {}
-    for name, examples in ((VALIDATION, parts.data.validation), (TEST, parts.data.test)):
+    splits_of = ((VALIDATION, parts.data.validation, parts.validation), (TEST, parts.data.test, parts.test))
+    for name, examples, units in splits_of:
         if examples:
-            predictions = _predictions(model, parts, examples)
+            predictions = _predictions(model, parts, examples, units.encoded)
             splits[name] = judged(parts.task, examples, predictions, parts.setting)
             say(describe_figures(name, splits[name]))
             lines = lines_of(parts.task, examples, predictions, parts.setting)

@@ -91,14 +91,15 @@ def _summarise_seeds(recipe: FinetuneRecipe, run: Path, names: Sequence[str]) ->
 
 
 def _chosen(results: dict[str, Row]) -> tuple[str, str]:
-    """The run with the highest main figure on the validation split, of equal ones the first; and why."""
+    """The run with the best main figure on the validation split, of equal ones the first; and why."""
     first = next(iter(results))
     row = results[first]["splits"].get(VALIDATION)
     if row is None or not row["figures"]:
         return first, "the first, since there is no labelled validation data"
     main = row["main"]
     values = {name: result["splits"][VALIDATION]["figures"][main]["value"] for name, result in results.items()}
-    best = max(values, key=lambda name: values[name])
+    better = min if row["figures"][main].get("lower_is_better") else max
+    best = better(values, key=lambda name: values[name])
     return best, f"the best {main} on the validation split"
 
 
