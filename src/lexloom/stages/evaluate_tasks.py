@@ -52,9 +52,9 @@ def evaluate_tasks(
             raise UserError(f"does {model.name}, but {folders[0]} does {models[0].name}", where=str(folder))
     ledger = Ledger()
     first = models[0]
-    examples = _read(first.task, data, first.setting.settings, ledger)
-    contenders = [_predicted(str(folder), model, examples) for folder, model in zip(folders, models, strict=True)]
-    return _results(first.name, first.task, data, examples, contenders, ledger, out)
+    examples = read_examples(first.task, data, first.setting.settings, ledger)
+    contenders = [predicted(str(folder), model, examples) for folder, model in zip(folders, models, strict=True)]
+    return results_of(first.name, first.task, data, examples, contenders, ledger, out)
 
 
 def evaluate_predictions(
@@ -72,7 +72,7 @@ def evaluate_predictions(
         raise RecipeError("says nothing of the task", where="task.name", fix=f"Set task.name to {', '.join(TASKS)}.")
     task: Task = choose(TASKS, name, field="task.name")
     ledger = Ledger()
-    examples = _read(task, data, check(task.settings, settings, where="task"), ledger)
+    examples = read_examples(task, data, check(task.settings, settings, where="task"), ledger)
     settled = task.settle(examples, check(task.settings, settings, where="task"))
     # No text is encoded where predictions are at hand, so there is nothing to encode it with
     setting = Setting(tokenizer=None, settings=settled, labels=task.labels(examples, settled), max_tokens=0)  # type: ignore[arg-type]
@@ -80,7 +80,7 @@ def evaluate_predictions(
     for file in predictions:
         found = _saved(file, task, len(examples))
         contenders.append(Contender(file, found, setting, judge(task, examples, found, setting)))
-    return _results(name, task, data, examples, contenders, ledger, out)
+    return results_of(name, task, data, examples, contenders, ledger, out)
 
 
 def describe(results: Results) -> str:
@@ -96,14 +96,16 @@ def describe(results: Results) -> str:
 # ---- reading ----
 
 
-def _read(task: Task, data: Sequence[str], settings: Any, ledger: Ledger) -> list[Any]:
+def read_examples(task: Task, data: Sequence[str], settings: Any, ledger: Ledger) -> list[Any]:
+    """The examples, at least one. Raises DataError."""
     examples = task.read(data, settings, ledger)
     if not examples:
         raise DataError("there are no examples to evaluate on", where=", ".join(data))
     return examples
 
 
-def _predicted(name: str, model: TaskModel, examples: Sequence[Any]) -> Contender:
+def predicted(name: str, model: TaskModel, examples: Sequence[Any]) -> Contender:
+    """What a fine-tuned model says of the examples, judged."""
     ledger = Ledger()
     with progress(f"predicting with {name}", len(examples)) as tick:
         predictions = model.predict(examples, ledger=ledger, tick=tick)
@@ -162,7 +164,7 @@ def _value(key: str, value: Any) -> Any:
 # ---- results ----
 
 
-def _results(
+def results_of(
     name: str,
     task: Task,
     data: Sequence[str],
@@ -217,7 +219,7 @@ def _verdict(found: Difference, pair: Mapping[str, str], *, percent: bool, lower
 
 
 def _figures(models: Sequence[Results]) -> str:
-    names = list(models[0]["figures"])
+    names = list(dict.fromkeys(name for model in models for name in model["figures"]))
     rows = [("", *(model["folder"] for model in models))]
     rows += [(name, *(_shown(model["figures"].get(name)) for model in models)) for name in names]
     sizes = f"{models[0]['examples']:,} examples"
@@ -264,6 +266,9 @@ def _slices(models: Sequence[Results]) -> str:
     rows = [(f"{models[0]['main']} by", "", "examples", *(model["folder"] for model in models))]
     percent = models[0]["figures"][models[0]["main"]]["percent"]
     for kind, parts in models[0]["slices"].items():
+        names = [part["name"] for part in parts]
+        if any([part["name"] for part in model["slices"].get(kind, ())] != names for model in models):
+            continue  # what is unknown to one tokenizer another may know
         for number, part in enumerate(parts):
             same = [model["slices"][kind][number]["figure"] for model in models]
             shown = [_shown({**figure, "percent": percent}) for figure in same]
