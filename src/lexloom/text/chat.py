@@ -12,11 +12,10 @@ from typing import Any, Literal
 
 from lexloom.base import files
 from lexloom.base.errors import FolderError, UserError
-from lexloom.text.tokenizers import CONFIG_FILE, Tokenizer
+from lexloom.text.tokenizers import CONFIG_FILE, TEMPLATE_FILE, Tokenizer
 
 Role = Literal["system", "user", "assistant"]
 ROLES = ("system", "user", "assistant")
-TEMPLATE_FILE = "chat_template.jinja"
 MAX_TEMPLATE_CHARACTERS = 4096
 SMOLLM2_SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
 

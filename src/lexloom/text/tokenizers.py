@@ -29,6 +29,7 @@ __all__ = [
     "CONFIG_FILE",
     "KINDS",
     "SPECIAL_TOKENS",
+    "TEMPLATE_FILE",
     "TOKENIZER_FILE",
     "Tokenizer",
     "TokenizerSettings",
@@ -41,6 +42,7 @@ __all__ = [
 
 TOKENIZER_FILE = "tokenizer.json"
 CONFIG_FILE = "tokenizer_config.json"
+TEMPLATE_FILE = "chat_template.jinja"
 NAMES = ("bos", "eos", "pad", "unk", "cls", "sep", "mask")
 
 
@@ -184,6 +186,7 @@ class Tokenizer:
 def load_tokenizer(folder: Path) -> Tokenizer:
     """Read tokenizer.json and tokenizer_config.json from a model or prepared folder.
 
+    A chat template in a file of its own takes the place of the one in tokenizer_config.json, as in transformers.
     Raises FolderError if they are absent or contradict themselves or each other.
     """
     path = folder / TOKENIZER_FILE
@@ -192,6 +195,8 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     config = files.read_json(folder / CONFIG_FILE) if (folder / CONFIG_FILE).exists() else {}
     if not isinstance(config, dict):
         raise FolderError("is not a JSON object", where=str(folder / CONFIG_FILE))
+    if (folder / TEMPLATE_FILE).is_file():
+        config = {**config, "chat_template": (folder / TEMPLATE_FILE).read_text(encoding="utf-8")}
     return Tokenizer(path.read_bytes(), config, where=str(path))
 
 
