@@ -8,6 +8,7 @@ Axes: T tokens of a text, W words of a text.
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from lexloom.labelled.examples import Tagged
 from lexloom.labelled.words import Span, word_spans
@@ -15,6 +16,7 @@ from lexloom.tasks.contract import Piece
 from lexloom.tasks.words import words_and_tokens
 from lexloom.text.frames import Frame
 from lexloom.text.tokenizers import Tokenizer
+from lexloom.text.words import written
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,41 @@ def words_of(
             for place, word in zip(places, texts[text].words_T[start : start + len(places)], strict=True):
                 tokens.setdefault((text, word), []).append((number, place))
     return [Word(text, *texts[text].spans[word], tuple(places)) for (text, word), places in sorted(tokens.items())]
+
+
+def written_words(ids: Sequence[int], tokenizer: Tokenizer) -> list[tuple[str, tuple[int, ...]]]:
+    """What tokens write, word by word with the places of the tokens of each; special tokens by their names."""
+    found: list[tuple[str, tuple[int, ...]]] = []
+    for special, run in groupby(range(len(ids)), lambda place: ids[place] in tokenizer.special_ids):
+        if special:
+            found += [(str(tokenizer.token(ids[place])), (place,)) for place in run]
+        else:
+            found += _written_run(list(run), ids, tokenizer)
+    return found
+
+
+def _written_run(places: Sequence[int], ids: Sequence[int], tokenizer: Tokenizer) -> list[tuple[str, tuple[int, ...]]]:
+    pieces = [written(tokenizer, ids[place]) for place in places]
+    text = b"".join(pieces).decode("utf-8", "surrogateescape")  # a token may write a part of a character
+    sizes = [len(character.encode("utf-8", "surrogateescape")) for character in text]
+    character_of = [number for number, size in enumerate(sizes) for _ in range(size)] + [len(text)]
+    offsets, end = [], 0
+    for piece in pieces:
+        start = end + len(piece) - len(piece.lstrip(b" "))
+        end += len(piece)
+        offsets.append((character_of[start], character_of[max(start, end - 1)] + 1))
+    words = word_spans(text) or ((0, len(text)),)
+    spans = _joined(words, _crossed(words, offsets))
+    starts = [start for start, _ in spans]
+    members: list[list[int]] = [[] for _ in spans]
+    for place, (start, _) in zip(places, offsets, strict=True):
+        members[_word_at(starts, start)].append(place)
+    return [(_whole(text[slice(*span)]), tuple(some)) for span, some in zip(spans, members, strict=True)]
+
+
+def _whole(text: str) -> str:
+    """With a sign for what is only a part of a character."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _crossed(spans: Sequence[Span], offsets: Iterable[Span]) -> list[bool]:

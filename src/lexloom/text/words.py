@@ -43,9 +43,9 @@ class WordStarts:
     """Tells which tokens begin a word, for one tokenizer."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self._bytes = [_written(tokenizer, number) for number in range(tokenizer.vocab_size)]
-        self._sizes = np.array([len(written) for written in self._bytes], np.int64)
-        self._spaces = np.array([_leading_spaces(written) for written in self._bytes], np.int64)
+        self._bytes = [written(tokenizer, number) for number in range(tokenizer.vocab_size)]
+        self._sizes = np.array([len(piece) for piece in self._bytes], np.int64)
+        self._spaces = np.array([_leading_spaces(piece) for piece in self._bytes], np.int64)
 
     def __call__(self, ids_T: Ids) -> Flags:
         """True where a token begins a word or stands in no word that the token before it has begun.
@@ -59,6 +59,23 @@ class WordStarts:
         parts_T = np.searchsorted(np.cumsum(part_sizes), places_T, side="right")
         starts_T: Flags = np.diff(parts_T, prepend=-1) != 0
         return starts_T
+
+
+def written(tokenizer: Tokenizer, id: int) -> bytes:
+    """What a token writes, a space before it where it begins a word of its own.
+
+    A special token writes a zero byte, which is no part of a word.
+    """
+    name = tokenizer.token(id) or ""
+    if id in tokenizer.special_ids or not name:
+        return b"\0"
+    if tokenizer.model_type == "WordPiece":
+        continues = name.startswith(CONTINUES) or _HAN.fullmatch(name)
+        return (name.removeprefix(CONTINUES) if continues else f" {name}").encode()
+    if is_byte_level(tokenizer) and all(letter in BYTE_OF for letter in name):
+        return bytes(BYTE_OF[letter] for letter in name)
+    byte = _BYTE_PIECE.fullmatch(name) if falls_back_to_bytes(tokenizer) else None
+    return bytes([int(byte[1], 16)]) if byte else name.replace(SPACE, " ").encode()
 
 
 def _parts(text: str) -> Iterator[str]:
@@ -114,23 +131,6 @@ def _dictionary() -> tuple[dict[str, float], float]:
     counts, total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
     log_probs = {word: math.log(count) - math.log(total) if count else NO_WORD for word, count in counts.items()}
     return log_probs, -math.log(total)
-
-
-def _written(tokenizer: Tokenizer, id: int) -> bytes:
-    """What a token writes, a space before it where it begins a word of its own.
-
-    A special token writes a zero byte, which is no part of a word.
-    """
-    name = tokenizer.token(id) or ""
-    if id in tokenizer.special_ids or not name:
-        return b"\0"
-    if tokenizer.model_type == "WordPiece":
-        continues = name.startswith(CONTINUES) or _HAN.fullmatch(name)
-        return (name.removeprefix(CONTINUES) if continues else f" {name}").encode()
-    if is_byte_level(tokenizer) and all(letter in BYTE_OF for letter in name):
-        return bytes(BYTE_OF[letter] for letter in name)
-    byte = _BYTE_PIECE.fullmatch(name) if falls_back_to_bytes(tokenizer) else None
-    return bytes([int(byte[1], 16)]) if byte else name.replace(SPACE, " ").encode()
 
 
 def _leading_spaces(written: bytes) -> int:

@@ -4,7 +4,7 @@ import pytest
 
 from lexloom.explain.explanation import answer
 from lexloom.explain.targets import EXPLAINABLE
-from lexloom.explain.words import text_tokens, words_of
+from lexloom.explain.words import text_tokens, words_of, written_words
 from lexloom.tasks import TASKS
 from lexloom.text.tokenizers import TokenizerSettings, train_tokenizer
 from tests.understanding import EXAMPLES, model_for, setting_of, tokenizer
@@ -65,3 +65,20 @@ def test_characters_that_share_a_token_stay_together():
 @pytest.mark.parametrize("text", ["", " ", "\u200b"])
 def test_a_text_without_words_has_one_stretch(text):
     assert len(text_tokens(text, tokenizer()).spans) == 1
+
+
+def test_tokens_come_back_as_the_words_they_write():
+    ids = [*tokenizer().encode_batch(["Anna 住在北京, unbelievable!"])[0], 3]
+    found = written_words(ids, tokenizer())
+    assert [word for word, _ in found] == ["Anna", "住", "在", "北", "京", ",", "unbelievable", "[UNK]", "[SEP]"]
+    assert [place for _, places in found for place in places] == list(range(len(ids)))
+
+
+def test_bytes_and_spaces_of_their_own_belong_to_the_word_that_they_begin():
+    pieces = train_tokenizer(iter(["床前明月光 a man plays football"] * 20), TokenizerSettings(vocab_size=330))
+    ids = pieces.encode_batch(["  A man 床前, Fußball 😀!"])[0]
+    found = written_words([*ids, ids[-2]], pieces)
+    assert [word for word, _ in found[:-1]] == ["A", "man", "床", "前", ",", "Fußball", "😀", "!"]
+    assert found[-1][0] == "\ufffd"  # a part of a character
+    assert [place for _, places in found for place in places] == list(range(len(ids) + 1))
+    assert written_words([], pieces) == []
