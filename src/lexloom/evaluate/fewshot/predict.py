@@ -11,18 +11,21 @@ from functools import partial
 import numpy as np
 
 from lexloom.base.ledger import Ledger
+from lexloom.base.recipe import check
 from lexloom.evaluate.fewshot.encoding import Asked, Encoder
 from lexloom.evaluate.fewshot.likelihood import PORTION_TOKENS, Likelihood, likelihoods
 from lexloom.evaluate.fewshot.prompts import PromptSettings, Query, Reading, Score, Template, joined
-from lexloom.evaluate.fewshot.queries import Floats
+from lexloom.evaluate.fewshot.queries import Answered, Floats
+from lexloom.generate.reply import end_ids, tokenizer_of
+from lexloom.generate.settings import SamplingSettings
+from lexloom.generate.text import collect, generate_text
 from lexloom.models.folder import ModelFolder
 
 QUESTIONS_AT_ONCE = 256
 """Questions whose prompts are encoded together; the bound of memory."""
+WRITTEN_AT_ONCE = 16
 
 Tick = Callable[[int], None]
-Scores = Mapping[Score, Floats]
-"""By each way of comparing answers, their scores (A)."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +58,6 @@ class Questions:
         return joined(asked.instruction, asked.examples, asked.readings[0].context, self.settings.separator)
 
 
-@dataclass(frozen=True)
-class Answered:
-    """What a model makes of a question."""
-
-    scores: Scores
-    likelihoods: Sequence[Likelihood]
-    """Of each answer after the prompt."""
-
-
 def answer_questions(
     folder: ModelFolder,
     questions: Questions,
@@ -92,7 +86,28 @@ def answer_questions(
             yield Answered(_scores(found, without[group], one.readings), found)
 
 
-def _scores(found: Sequence[Likelihood], without: Sequence[Likelihood], readings: Sequence[Reading]) -> Scores:
+def write_answers(
+    folder: ModelFolder, questions: Questions, *, ledger: Ledger, tick: Tick | None = None
+) -> Iterator[str]:
+    """What the model writes after each question's prompt: its likeliest tokens up to the end of the line.
+
+    What doesn't fit into the model's context, beside an answer of `max_tokens`, is counted.
+    """
+    room = questions.settings.max_tokens
+    encoder = Encoder(folder, questions.settings.separator)
+    settings = check(SamplingSettings, {"temperature": 0, "max_tokens": room, "stop": ("\n",)}, where="prompt")
+    for start in range(0, len(questions.queries), WRITTEN_AT_ONCE):
+        numbers = range(start, min(start + WRITTEN_AT_ONCE, len(questions.queries)))
+        prompts = encoder.prompts([questions.asked(at) for at in numbers], room, ledger)
+        pieces = generate_text(folder.model, tokenizer_of(folder), prompts, settings, eos_ids=end_ids(folder))
+        yield from (reply.text.strip() for reply in collect(pieces, len(prompts)))
+        if tick is not None:
+            tick(numbers.stop)
+
+
+def _scores(
+    found: Sequence[Likelihood], without: Sequence[Likelihood], readings: Sequence[Reading]
+) -> Mapping[Score, Floats]:
     total_A = np.array([one.log_probability for one in found])
     return {
         "total": total_A,

@@ -43,6 +43,13 @@ class PromptSettings(Settings):
     """Which likelihood decides between the answers: `total`, or divided by the number of its `token`s or `byte`s, or by
     its likelihood without the question (`unconditional`). All four are reported."""
 
+    cloze: bool = False
+    """Of text2text: the target ends the text and is not written freely; it counts as said where greedy decoding says
+    exactly its tokens. Unset: the answer is written up to the end of its line, and compared."""
+
+    max_tokens: int = Field(default=32, ge=1)
+    """The longest answer that is written."""
+
     nearest: Path | None = None
     """A folder of an encoder: every question gets the examples that are nearest to it instead of any."""
 
@@ -53,6 +60,8 @@ class PromptSettings(Settings):
 TEMPLATES: dict[str, dict[Language, str]] = {
     "classify": {"en": "Text: {text}\nLabel: {answer}", "zh": "文本：{text}\n标签：{answer}"},
     "choice": {"en": "{text}\nAnswer: {answer}", "zh": "{text}\n答案：{answer}"},
+    "text2text": {"en": "{text}\nAnswer: {answer}", "zh": "{text}\n答案：{answer}"},
+    "cloze": {"en": "{text} {answer}", "zh": "{text}{answer}"},
     "candidates first": {"en": "{answer} {text}", "zh": "{answer}{text}"},
 }
 
