@@ -21,6 +21,8 @@ PIPELINES = {
     "span": "question-answering",
     "similarity": "sentence-similarity",
     "choice": "multiple-choice",
+    "chat": "text-generation",
+    "preference": "text-generation",
 }
 """Our tasks → the names that model hubs have for them."""
 DOES = {
@@ -37,6 +39,11 @@ DOES = {
         "本模型把文本变为向量；两向量的余弦表示文本的相似程度。",
     ),
     "choice": ("It picks the best of several candidates for a text.", "本模型为文本从多个候选中选出最佳者。"),
+    "chat": ("It answers in a conversation.", "本模型在对话中作答。"),
+    "preference": (
+        "It answers in a conversation, in the way that people preferred.",
+        "本模型在对话中以人们更偏好的方式作答。",
+    ),
 }
 CALLS = {
     "classify": 'classify(["…", "…"])',
@@ -46,8 +53,16 @@ CALLS = {
     "span": 'answer("question", "passage")',
     "similarity": 'similarity("…", "…")',
     "choice": 'choose("text", ["one", "another"])',
+    "chat": 'chat([{"role": "user", "content": "…"}])',
+    "preference": 'chat([{"role": "user", "content": "…"}])',
 }
 """How Python asks for each."""
+COMMANDS = {
+    "chat": ("lexloom chat {folder}", "lexloom predict {folder} instructions.json"),
+    "preference": ("lexloom chat {folder}",),
+}
+"""How the command line asks for each that isn't asked for as `ASKED`."""
+ASKED = ("lexloom predict {folder} new.csv", 'lexloom explain {folder} "…"          # which words decided')
 TRANSFORMERS = ("classify", "tag", "span")
 """Tasks whose folder a pipeline of transformers takes texts for as they are."""
 MOST_LABELS = 60
@@ -68,6 +83,7 @@ def task_card(
         does=DOES[name],
         folder=MODEL,
         call=CALLS[name],
+        commands=[command.format(folder=MODEL) for command in COMMANDS.get(name, ASKED)],
         loads_in_transformers=name in TRANSFORMERS,
         labels=[f"`{cell(label)}`" for label in task["labels"][:MOST_LABELS]],
         more_labels=max(0, len(task["labels"]) - MOST_LABELS),
