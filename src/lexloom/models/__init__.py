@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from lexloom.models import bert, gpt, llama, modernbert
+from lexloom.models import bert, gpt, llama, modernbert, t5, transformer
 from lexloom.nn.checks import check_choice
 from lexloom.nn.published import LABELLED, Published
 
@@ -30,7 +30,7 @@ class Family:
     presets: Mapping[str, Any]
     """Named shapes: configs, to be changed by `dataclasses.replace`."""
     heads: Mapping[str, str]
-    """What an encoder's `config.head` may be → the class of transformers; empty for others, which foretell tokens."""
+    """What an encoder's `config.head` may be → the class of transformers; empty for others, which write."""
     from_hugging_face: Callable[[Mapping[str, Any]], Any]
     to_hugging_face: Callable[[Any], dict[str, Any]]
     settle: Callable[[Any, Set[str]], Any]
@@ -71,9 +71,20 @@ FAMILIES: dict[str, Family] = {
     "llama": _family(llama),
     "bert": _family(bert),
     "modernbert": _family(modernbert),
+    "transformer": _family(transformer),
+    "t5": _family(t5),
 }
 
-MODEL_TYPES = {"gpt2": "gpt", "llama": "llama", "qwen3": "llama", "bert": "bert", "modernbert": "modernbert"}
+MODEL_TYPES = {
+    "gpt2": "gpt",
+    "llama": "llama",
+    "qwen3": "llama",
+    "bert": "bert",
+    "modernbert": "modernbert",
+    "marian": "transformer",
+    "t5": "t5",
+    "mt5": "t5",
+}
 """`model_type` of a published config.json → our family."""
 
 

@@ -91,9 +91,11 @@ def save_model(
     more = _label_settings(model.config, labels, problem_type)
     with files.new_folder(path, facts={"kind": "model", "family": name}, replace=replace) as folder:
         write_weights(folder, model, family, max_shard_bytes)
-        folder.write_json(CONFIG, {**family.to_hugging_face(model.config), **more, **special, "dtype": "float32"})
+        settings = {**family.to_hugging_face(model.config), **more, **special, "dtype": "float32"}
+        folder.write_json(CONFIG, settings)
         if family.kind != "encoder":
-            folder.write_json(GENERATION, {**special, **(generation or {})})
+            ids = {key: settings[key] for key in GENERATION_IDS if key in settings}
+            folder.write_json(GENERATION, {**ids, **(generation or {})})
         if pooling is not None:
             write_pooling(folder, pooling, width=model.config.width, context=model.config.context)
         if tokenizer is not None:
@@ -116,7 +118,7 @@ def load_model(path: Path, *, verify: bool = True) -> ModelFolder:
         files.verify_folder(path, hashes=verify)
     family, config = read_config(path)
     model = read_model(path, FAMILIES[family], config).eval()
-    facts = _read_facts(path)
+    facts = read_facts(path)
     tokenizer = _read_tokenizer(path, config.vocab_size, facts)
     if verify and facts:
         check_golden(model, facts.get("golden"), where=str(path / FACTS))
@@ -150,7 +152,8 @@ def _read_object(path: Path, name: str, *, required: bool) -> dict[str, Any]:
     return values
 
 
-def _read_facts(path: Path) -> dict[str, Any]:
+def read_facts(path: Path) -> dict[str, Any]:
+    """What lexloom.json says of a model folder; empty for one that others wrote. Raises FolderError."""
     facts = _read_object(path, FACTS, required=False)
     if facts and facts.get("format") != FORMAT:
         raise FolderError(
@@ -191,9 +194,18 @@ def _has_labels(config: Any) -> bool:
 
 def _special_ids(tokenizer: Tokenizer | None, family: Family) -> dict[str, int | None]:
     """The ids that transformers takes from a config; absent ones are null, so that it doesn't assume others."""
-    names = ("bos", "eos", "pad", "cls", "sep") if family.kind == "encoder" else ("bos", "eos", "pad")
+    names = SPECIAL[family.kind]
     known = {} if tokenizer is None else tokenizer.names
     return {f"{name}_token_id": known.get(name) for name in names}
+
+
+SPECIAL = {
+    "encoder": ("bos", "eos", "pad", "cls", "sep"),
+    "decoder": ("bos", "eos", "pad"),
+    "encoder-decoder": ("bos", "eos"),
+}
+"""What a tokenizer's names say; an encoder–decoder's config has its own ids of what fills rows and begins texts."""
+GENERATION_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
 
 
 def _tokenizer_settings(config: Any) -> dict[str, Any]:

@@ -104,7 +104,8 @@ class Stored:
 
 
 def _publish(tensor: Tensor, published: Published) -> Iterator[tuple[str, Tensor]]:
-    """Our parameter as published: split by rows, transposed; views, no copies."""
+    """Our parameter as published: split by rows, transposed, as one row; views, no copies."""
+    tensor = tensor[None] if published.as_row else tensor
     parts = torch.split(tensor, list(published.rows)) if published.rows else (tensor,)
     for name, part in zip(published.names, parts, strict=True):
         yield name, part.t() if published.transposed else part
@@ -118,6 +119,8 @@ def _published_shapes(shape: Shape, published: Published) -> Iterator[tuple[str,
 def _join(parts: list[Source], published: Published) -> Tensor:
     """The inverse of `_publish`, in new memory."""
     tensors = [part.read().t() if published.transposed else part.read() for part in parts]
+    if published.as_row:
+        tensors = [tensor[0] for tensor in tensors]
     joined = torch.empty((sum(len(tensor) for tensor in tensors), *tensors[0].shape[1:]))
     for target, tensor in zip(torch.split(joined, [len(tensor) for tensor in tensors]), tensors, strict=True):
         target.copy_(tensor)

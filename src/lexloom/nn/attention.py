@@ -4,7 +4,7 @@ Axes: B batch, L length, T tokens (flattened B·L), H heads, G key/value heads (
 N cached tokens, M keys that a block of queries sees.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -22,15 +22,20 @@ from lexloom.nn.dropout import Dropout, kept_of
 
 @dataclass(frozen=True)
 class Reach:
-    """What the tokens of one forward pass may see; made by `reach_of`, `replace` sets the window of local layers."""
+    """What the tokens of one forward pass may see; made by `reach_of`, `replace` sets what some models add to it."""
 
     runs: tuple[int, ...] | None = None
     cache: Cache | None = None
     mask: Tensor | None = None
+    """Over a cache: bool, which cached tokens each token sees; or float, what is added to the scores, −∞ for unseen."""
     causal: bool = True
     """Whether tokens see only what is before them, and themselves."""
     window: int | None = None
     """How many tokens away the furthest seen one is, on each side; None for no limit. Not for causal attention."""
+    bias: Mapping[int, Tensor] | None = None
+    """What is added to the scores of a row or run of each length, (H, L, L), −∞ where a token may not look."""
+    scale: float | None = None
+    """What q kᵀ is multiplied with; 1 / √K if not given."""
 
 
 def reach_of(
@@ -67,7 +72,7 @@ def attend(
         recorded.append([])
     if reach.cache is not None:
         assert recorded is None, "attention over a cache is not recorded"
-        return _over_cache(q_BLHK, k_BLGK, v_BLGK, reach.cache, layer, reach.mask)
+        return _over_cache(q_BLHK, k_BLGK, v_BLGK, reach, reach.cache, layer)
     if reach.runs is not None:
         return _over_runs(q_BLHK, k_BLGK, v_BLGK, reach, reach.runs, dropout)
     return _over_rows(q_BLHK, k_BLGK, v_BLGK, reach, dropout)
@@ -97,12 +102,21 @@ def _recording() -> list[list[Tensor]] | None:
 
 def _over_rows(q_BLHK: Tensor, k_BLGK: Tensor, v_BLGK: Tensor, reach: Reach, dropout: Dropout) -> Tensor:
     q_BHLK, k_BGLK, v_BGLK = (x.transpose(1, 2) for x in (q_BLHK, k_BLGK, v_BLGK))
-    if (dropout.share and dropout.training) or _recording() is not None:
+    bias_HLL = None if reach.bias is None else reach.bias[q_BHLK.shape[2]]
+    learned = bias_HLL is not None and bias_HLL.requires_grad
+    if learned or (dropout.share and dropout.training) or _recording() is not None:
         return _with_weights_at_hand(q_BHLK, k_BGLK, v_BGLK, reach, dropout).transpose(1, 2)
     if reach.window is not None and reach.window < q_BHLK.shape[2] - 1:
         return _over_windows(q_BHLK, k_BGLK, v_BGLK, reach.window).transpose(1, 2)
-    grouped = q_BHLK.shape[1] != k_BGLK.shape[1]
-    y_BHLK = functional.scaled_dot_product_attention(q_BHLK, k_BGLK, v_BGLK, is_causal=reach.causal, enable_gqa=grouped)
+    y_BHLK = functional.scaled_dot_product_attention(
+        q_BHLK,
+        k_BGLK,
+        v_BGLK,
+        attn_mask=None if bias_HLL is None else bias_HLL[None],
+        is_causal=reach.causal and bias_HLL is None,
+        scale=reach.scale,
+        enable_gqa=q_BHLK.shape[1] != k_BGLK.shape[1],
+    )
     return y_BHLK.transpose(1, 2)
 
 
@@ -110,54 +124,80 @@ def _with_weights_at_hand(q_BHLK: Tensor, k_BGLK: Tensor, v_BGLK: Tensor, reach:
     """Step by step; torch's fused attention would drop by the generator that all threads share."""
     group = q_BHLK.shape[1] // k_BGLK.shape[1]
     k_BHLK, v_BHLK = k_BGLK.repeat_interleave(group, 1), v_BGLK.repeat_interleave(group, 1)
-    hidden_LL = _hidden(q_BHLK.shape[2], reach, q_BHLK.device)
-    recorded = _recording()
+    length = q_BHLK.shape[2]
+    bias = _hidden(length, reach, q_BHLK.device) if reach.bias is None else reach.bias[length]
+    return weighted(q_BHLK, k_BHLK, v_BHLK, bias=bias, scale=reach.scale, dropout=dropout, recorded=_recording())
+
+
+def weighted(
+    q_BHLK: Tensor,
+    k_BHMK: Tensor,
+    v_BHMK: Tensor,
+    *,
+    bias: Tensor | None,
+    scale: float | None,
+    dropout: Dropout,
+    recorded: list[list[Tensor]] | None,
+) -> Tensor:
+    """Attention whose weights are dropped, recorded or biased by what is learned; (B, H, L, K).
+
+    `bias` is added to the scores, −∞ where a query may not look; `recorded[-1]` receives each row's weights.
+    """
+    scale = q_BHLK.shape[-1] ** -0.5 if scale is None else scale
     if recorded is None:
-        y_BHLK: Tensor = _DroppedAttention.apply(q_BHLK, k_BHLK, v_BHLK, hidden_LL, dropout.share)  # type: ignore[no-untyped-call]
+        share = dropout.share if dropout.training else 0.0
+        y_BHLK: Tensor = _Weighted.apply(q_BHLK, k_BHMK, v_BHMK, bias, scale, share)  # type: ignore[no-untyped-call]
         return y_BHLK
-    weights_BHLL = _weights(q_BHLK, k_BHLK, hidden_LL)
-    recorded[-1] += weights_BHLL.detach().unbind()
-    dropped_BHLL: Tensor = dropout(weights_BHLL)
-    return dropped_BHLL @ v_BHLK
+    weights_BHLM = _weights(q_BHLK, k_BHMK, bias, scale)
+    recorded[-1] += weights_BHLM.detach().unbind()
+    dropped_BHLM: Tensor = dropout(weights_BHLM)
+    return dropped_BHLM @ v_BHMK
 
 
-def _weights(q_BHLK: Tensor, k_BHLK: Tensor, hidden_LL: Tensor | None) -> Tensor:
-    scores_BHLL = (q_BHLK @ k_BHLK.mT).mul_(q_BHLK.shape[-1] ** -0.5)
-    if hidden_LL is not None:
-        scores_BHLL.masked_fill_(hidden_LL, -torch.inf)
-    return torch.softmax(scores_BHLL, dim=-1)
+def _weights(q_BHLK: Tensor, k_BHMK: Tensor, bias: Tensor | None, scale: float) -> Tensor:
+    scores_BHLM = (q_BHLK @ k_BHMK.mT).mul_(scale)
+    if bias is not None:
+        scores_BHLM.add_(bias)
+    return torch.softmax(scores_BHLM, dim=-1)
 
 
-class _DroppedAttention(torch.autograd.Function):
+class _Weighted(torch.autograd.Function):
     """One step for autograd instead of ten, which is what short documents spend their time on."""
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, hidden_LL: Tensor | None, share: float) -> Tensor:
-        weights_BHLL = _weights(q, k, hidden_LL)
-        kept_BHLL = kept_of(weights_BHLL, share)
-        ctx.save_for_backward(q, k, v, weights_BHLL, kept_BHLL)
-        ctx.scale = 1 / (1 - share)
-        return (weights_BHLL * kept_BHLL).mul_(ctx.scale) @ v
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float, share: float) -> Tensor:
+        weights = _weights(q, k, bias, scale)
+        kept = kept_of(weights, share) if share else None
+        ctx.save_for_backward(q, k, v, weights, kept)
+        ctx.scale, ctx.share = scale, share
+        return _drop(weights, kept, share) @ v
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        q, k, v, weights_BHLL, kept_BHLL = ctx.saved_tensors
-        v_grad = (weights_BHLL * kept_BHLL).mul_(ctx.scale).mT @ grad
-        weights_grad_BHLL = (grad @ v.mT).mul_(kept_BHLL).mul_(ctx.scale)
-        scores_grad_BHLL = torch._softmax_backward_data(weights_grad_BHLL, weights_BHLL, -1, weights_BHLL.dtype)
-        scores_grad_BHLL.mul_(q.shape[-1] ** -0.5)
-        return scores_grad_BHLL @ k, scores_grad_BHLL.mT @ q, v_grad, None, None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, weights, kept = ctx.saved_tensors
+        v_grad = _drop(weights, kept, ctx.share).mT @ grad
+        weights_grad = _drop(grad @ v.mT, kept, ctx.share)
+        scores_grad = torch._softmax_backward_data(weights_grad, weights, -1, weights.dtype)
+        bias_grad = scores_grad.sum(0) if ctx.needs_input_grad[3] else None
+        scores_grad.mul_(ctx.scale)
+        return scores_grad @ k, scores_grad.mT @ q, v_grad, bias_grad, None, None
+
+
+def _drop(x: Tensor, kept: Tensor | None, share: float) -> Tensor:
+    return x if kept is None else (x * kept).mul_(1 / (1 - share))
 
 
 def _hidden(length: int, reach: Reach, device: torch.device) -> Tensor | None:
-    """Which keys (columns) no query (row) of a row of tokens may see; None if it sees them all."""
+    """−∞ at the keys (columns) that a query (row) of a row of tokens may not see, else 0; None if it sees them all."""
     if reach.causal:
-        return torch.ones(length, length, dtype=torch.bool, device=device).triu(1)
-    if reach.window is None:
+        hidden_LL = torch.ones(length, length, dtype=torch.bool, device=device).triu(1)
+    elif reach.window is not None:
+        places_L = torch.arange(length, device=device)
+        hidden_LL = (places_L[:, None] - places_L).abs() > reach.window
+    else:
         return None
-    places_L = torch.arange(length, device=device)
-    return (places_L[:, None] - places_L).abs() > reach.window
+    return torch.zeros(length, length, device=device).masked_fill_(hidden_LL, -torch.inf)
 
 
 def _over_windows(q_BHLK: Tensor, k_BHLK: Tensor, v_BHLK: Tensor, window: int) -> Tensor:
@@ -186,13 +226,13 @@ def _over_runs(
     return torch.cat(attended).view(q_BLHK.shape)
 
 
-def _over_cache(
-    q_BLHK: Tensor, k_BLGK: Tensor, v_BLGK: Tensor, cache: Cache, layer: int, mask: Tensor | None
-) -> Tensor:
+def _over_cache(q_BLHK: Tensor, k_BLGK: Tensor, v_BLGK: Tensor, reach: Reach, cache: Cache, layer: int) -> Tensor:
     keys_BGNK, values_BGNK = cache.append(layer, k_BLGK, v_BLGK)
     if cache.empty:
-        return _over_rows(q_BLHK, k_BLGK, v_BLGK, Reach(), NONE)
+        return _over_rows(q_BLHK, k_BLGK, v_BLGK, reach, NONE)
     q_BHLK = q_BLHK.transpose(1, 2)
     grouped = q_BHLK.shape[1] != keys_BGNK.shape[1]
-    y_BHLK = functional.scaled_dot_product_attention(q_BHLK, keys_BGNK, values_BGNK, attn_mask=mask, enable_gqa=grouped)
+    y_BHLK = functional.scaled_dot_product_attention(
+        q_BHLK, keys_BGNK, values_BGNK, attn_mask=reach.mask, scale=reach.scale, enable_gqa=grouped
+    )
     return y_BHLK.transpose(1, 2)

@@ -10,6 +10,7 @@ from lexloom.base.recipe import nearest
 SIZE_BOUNDS = {
     "width": 1 << 17,
     "layers": 1 << 10,
+    "decoder_layers": 1 << 10,
     "heads": 1 << 10,
     "kv_heads": 1 << 10,
     "head_width": 1 << 12,
@@ -34,6 +35,12 @@ def check_size(name: str, value: object) -> None:
     """A single size, see `check_sizes`."""
     if type(value) is not int or not 1 <= value <= SIZE_BOUNDS[name]:
         raise UserError(f"{value!r} is not a whole number from 1 to {SIZE_BOUNDS[name]:,}", where=name)
+
+
+def check_id(name: str, value: object, vocab_size: int) -> None:
+    """`value` is a token of the vocabulary, or UserError names it."""
+    if type(value) is not int or not 0 <= value < vocab_size:
+        raise UserError(f"{value!r} is not a token id from 0 to {vocab_size - 1:,}", where=name)
 
 
 def check_flag(name: str, value: object) -> None:

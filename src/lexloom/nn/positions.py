@@ -33,6 +33,35 @@ def positions_of(ids_BL: Tensor, runs: Sequence[int] | None, cache: Cache | None
     return torch.cat([torch.arange(run) for run in runs]).view(ids_BL.shape).to(ids_BL.device)
 
 
+class Sinusoids:
+    """Position vectors of `width` numbers: sines in the first half, cosines in the second, of position · 10000^(−2i/D).
+
+    Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.5; the halves, instead of turns, are Marian's layout.
+    """
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._table_ND: Tensor | None = None
+
+    def __call__(self, positions: Tensor) -> Tensor:
+        """The vectors of positions (…), as (…, D)."""
+        needed = int(positions.max()) + 1
+        table_ND = self._table_ND
+        if table_ND is None or len(table_ND) < needed or table_ND.device != positions.device:
+            table_ND = self._make_table(max(needed, 2 * len(table_ND) if table_ND is not None else 0))
+            self._table_ND = table_ND = table_ND.to(positions.device)
+        return table_ND[positions]
+
+    def _make_table(self, count: int) -> Tensor:
+        exponents = torch.arange(0, self._width, 2, dtype=torch.float64) / self._width
+        angles = torch.arange(count, dtype=torch.float64)[:, None] / SLOWEST**exponents
+        return torch.cat([angles.sin(), angles.cos()[:, : self._width // 2]], dim=1).float()
+
+
+SLOWEST = 10_000.0
+"""The slowest sinusoid's wave is this many times 2π positions long, nearly."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RotaryScaling:
     """How a model stretches rotary positions beyond the context it was first trained on.

@@ -13,12 +13,13 @@ class Published:
     """One of our parameters in a published file.
 
     `names` are the published tensors; several are joined along our rows, `rows` of each. `transposed` files hold
-    matrices as (inputs, outputs).
+    matrices as (inputs, outputs); with `as_row` they hold our vector as a matrix of one row.
     """
 
     names: tuple[str, ...]
     rows: tuple[int, ...] = ()
     transposed: bool = False
+    as_row: bool = False
 
 
 def read_config(
