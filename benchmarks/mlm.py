@@ -118,7 +118,7 @@ def lexloom(shape: Shape) -> Callable[[], float]:
         dropout=DROPOUT, attention_dropout=DROPOUT, head="masked",
     )  # fmt: skip
     model = new_model("bert", config, seed=0)
-    course = plan_course(objective, _RandomWindows(shape.context - objective.added_tokens), settings)
+    course = plan_course(objective, _RandomWindows(objective.window_tokens(shape.context)), settings)
     reports = train(model, course, Optimizer(model, settings))
     return lambda: next(reports).loss
 

@@ -66,6 +66,28 @@ class FakeEncoder(FakeDecoder):
         return x_RD @ self.next.mT
 
 
+class FakeEncoderDecoder(FakeDecoder):
+    """Keeps the encoder-decoder's contract for training; a target token sees itself and the mean of its source."""
+
+    def __init__(self, vocab_size: int = 64, width: int = 16, seed: int = 0):
+        super().__init__(vocab_size, width, seed)
+        self.head_bias_V = nn.Parameter(torch.randn(vocab_size, generator=torch.Generator().manual_seed(seed + 1)))
+
+    def encode(self, ids_BL, *, runs=None):
+        return torch.tanh(self.embedding(ids_BL))
+
+    def hidden(self, ids_BL, *, source=None, runs=None, cache=None):
+        means = torch.stack([states_LD.mean(0) for states_LD in source.states_SD.split(list(source.runs))])
+        means_TD = means.repeat_interleave(torch.tensor(runs), dim=0)
+        return super().hidden(ids_BL) + means_TD.view(*ids_BL.shape, -1)
+
+    def features(self, x):
+        return x * 0.5
+
+    def scores(self, x):
+        return self.features(x) @ self.head_weight_VD.mT + self.head_bias_V
+
+
 class FakeWindows:
     """`count` windows of random tokens with a pattern to learn; window `empty`, if given, has no targets."""
 

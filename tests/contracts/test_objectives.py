@@ -6,15 +6,19 @@ import torch
 
 from lexloom.base.rng import generator
 from lexloom.data.masking import MaskingSettings
+from lexloom.nn.source import source_of
 from lexloom.objectives import OBJECTIVES
 from lexloom.objectives.masked import NEXT_WEIGHT, first_tokens
-from tests.fakes import FakeDecoder, FakeEncoder, FakeWindows
+from lexloom.text.tokenizers import with_sentinels
+from tests.fakes import FakeDecoder, FakeEncoder, FakeEncoderDecoder, FakeWindows
 from tests.small import wordpiece_tokenizer
 
 EMPTY = 3
 SPLITS = {"1 × 32": [32], "4 × 8": [8] * 4, "32 × 1": [1] * 32, "uneven": [5, 1, 20, 6]}
 VOCAB_SIZE = 64
-MADE = {name: make(MaskingSettings(), wordpiece_tokenizer(VOCAB_SIZE)) for name, make in OBJECTIVES.items()}
+TOKENIZER = with_sentinels(wordpiece_tokenizer(VOCAB_SIZE - 4), 4)
+MADE = {name: make(MaskingSettings(), TOKENIZER) for name, make in OBJECTIVES.items()}
+FAKES = {"decoder": FakeDecoder, "encoder": FakeEncoder, "encoder-decoder": FakeEncoderDecoder}
 
 every_objective = pytest.mark.parametrize("objective", MADE.values(), ids=MADE)
 
@@ -24,14 +28,14 @@ def rows(indices):
 
 
 def model_for(objective):
-    return FakeDecoder(VOCAB_SIZE) if objective.head is None else FakeEncoder(VOCAB_SIZE)
+    return FAKES[objective.kind](VOCAB_SIZE)
 
 
 def tensors(batch):
     """What a batch is made of, flattened, so that batches lie behind one another."""
     found = {"ids": batch.ids_BL, "targets": batch.targets, "types": batch.types_BL, "labels": batch.labels_R}
-    if batch.runs is not None:
-        found["runs"] = torch.tensor(batch.runs)
+    found |= {"source": batch.source_BL, "runs": batch.runs, "source runs": batch.source_runs}
+    found = {name: torch.tensor(part) if isinstance(part, tuple) else part for name, part in found.items()}
     if batch.spots_S is not None:
         found["is a spot"] = torch.zeros(batch.ids_BL.numel()).index_fill(0, batch.spots_S, 1)
     return {name: tensor.flatten() for name, tensor in found.items() if tensor is not None}
@@ -81,8 +85,11 @@ def test_the_loss_is_the_cross_entropy_of_the_targets(objective):
     model, windows, indices = model_for(objective).double(), FakeWindows(empty=EMPTY), [1, EMPTY, 2]
     batch = objective.make_batch(windows, indices, rows(indices))
     loss = objective.loss(model, batch)
-    types = {} if batch.types_BL is None else {"types_BL": batch.types_BL}
-    x_TD = model.hidden(batch.ids_BL, runs=batch.runs, **types).flatten(0, 1)
+    inputs = {} if batch.types_BL is None else {"types_BL": batch.types_BL}
+    if batch.source_BL is not None:
+        states_BLD = model.encode(batch.source_BL, runs=batch.source_runs)
+        inputs["source"] = source_of(states_BLD, batch.source_runs)
+    x_TD = model.hidden(batch.ids_BL, runs=batch.runs, **inputs).flatten(0, 1)
     scores_SV = model.scores(x_TD if batch.spots_S is None else x_TD[batch.spots_S])
     expected = torch.nn.functional.cross_entropy(scores_SV, batch.targets.flatten(), reduction="sum")
     if objective.head == "pretraining":
@@ -91,6 +98,16 @@ def test_the_loss_is_the_cross_entropy_of_the_targets(objective):
         expected = expected + NEXT_WEIGHT * wrong
     torch.testing.assert_close(loss.sum, expected)
     assert loss.count == int((batch.targets != -100).sum())
+
+
+@every_objective
+@pytest.mark.parametrize("context", [16, 33, 64])
+def test_the_longest_window_fits_the_context(objective, context):
+    windows = FakeWindows(context=objective.window_tokens(context))
+    for index in range(20):
+        batch = objective.make_batch(windows, [index], rows([index]))
+        lengths = [*(batch.runs or (batch.ids_BL.shape[1],)), *(batch.source_runs or ())]
+        assert max(lengths) <= context
 
 
 def gradient(objective, model, windows, parts):

@@ -25,12 +25,15 @@ Ids = NDArray[np.int64]
 
 
 class MaskingSettings(Settings):
-    """What the masked objectives hide."""
+    """What is hidden from a model, for the objectives that hide something."""
 
     rate: float = Field(default=0.15, gt=0, lt=1)
     """Share of the tokens of a window that the model has to find."""
     whole_words: bool = False
-    """Hide whole words: all pieces of a word, and all characters of a Chinese word (as in jieba's dictionary)."""
+    """Hide whole words: all pieces of a word, and all characters of a Chinese word (as in jieba's dictionary); for the
+    masked objectives."""
+    span: float = Field(default=3.0, ge=1, le=1000)
+    """Mean length of what the objective "denoise" cuts out, in tokens; the masked objectives hide tokens or words."""
 
 
 class Masked(NamedTuple):

@@ -39,10 +39,9 @@ class Sequences:
         self._separator_id = tokenizer.separator_id
         self._paired = paired
 
-    @property
-    def added_tokens(self) -> int:
-        """Special tokens of one sequence."""
-        return (self._pair if self._paired else self._single).special_tokens
+    def window_tokens(self, context: int) -> int:
+        """Tokens of a window that leave room for the special tokens of one sequence."""
+        return context - (self._pair if self._paired else self._single).special_tokens
 
     def __call__(self, windows: Windows, index: int, rng: np.random.Generator) -> list[Sequence]:
         """The sequences of a window, one at least.
@@ -53,7 +52,7 @@ class Sequences:
         """
         return [
             self._halved(windows, index, piece_T, rng) if self._paired and len(piece_T) > 1 else self._framed(piece_T)
-            for piece_T in self._pieces(windows, index)
+            for piece_T in pieces(windows, index, self._separator_id)
         ]
 
     def _framed(self, piece_T: Ids) -> Sequence:
@@ -70,22 +69,23 @@ class Sequences:
 
     def _part_of_another(self, windows: Windows, index: int, size: int, rng: np.random.Generator) -> Ids:
         other = (index + int(rng.integers(1, len(windows)))) % len(windows)
-        longest_T = max(self._pieces(windows, other), key=len)
+        longest_T = max(pieces(windows, other, self._separator_id), key=len)
         start = int(rng.integers(max(1, len(longest_T) - size + 1)))
         return longest_T[start : start + size]
 
-    def _pieces(self, windows: Windows, index: int) -> list[Ids]:
-        """The tokens of a window by document, without what fills it up; one empty piece if there are none.
 
-        The separator with which `Windows` opens the run of a document is left out: the frame takes its place.
-        """
-        batch = windows.batch([index])
-        ids_T, real_T = batch.ids_BL[0], batch.targets_BL[0] != IGNORE
-        if batch.runs is None:
-            return [ids_T[real_T]]
-        pieces = np.split(ids_T[real_T], np.cumsum(batch.runs)[:-1])
-        opened = [piece[1:] if len(piece) and piece[0] == self._separator_id else piece for piece in pieces]
-        return [piece for piece in opened if len(piece)] or [ids_T[:0]]
+def pieces(windows: Windows, index: int, separator_id: int | None) -> list[Ids]:
+    """The tokens of a window by document, without what fills it up; one empty piece if there are none.
+
+    The separator with which `Windows` opens the run of a document is left out: what frames a sequence takes its place.
+    """
+    batch = windows.batch([index])
+    ids_T, real_T = batch.ids_BL[0], batch.targets_BL[0] != IGNORE
+    if batch.runs is None:
+        return [ids_T[real_T]]
+    parts = np.split(ids_T[real_T], np.cumsum(batch.runs)[:-1])
+    opened = [part[1:] if len(part) and part[0] == separator_id else part for part in parts]
+    return [part for part in opened if len(part)] or [ids_T[:0]]
 
 
 REPLACED_SHARE = 0.5

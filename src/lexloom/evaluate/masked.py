@@ -5,24 +5,20 @@ of it, and the perplexity can't be compared with that of a model that writes. Wh
 Axes: B batch, L length, S hidden tokens, V vocabulary, R sequences (runs).
 """
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from lexloom.base.rng import generator
 from lexloom.data.batches import IGNORE, Windows
+from lexloom.evaluate.counts import Floats, Tick, over_windows
 from lexloom.evaluate.intervals import Estimate, ratio
 from lexloom.evaluate.perplexity import exponential
 from lexloom.objectives.contract import Batch, Objective
 from lexloom.objectives.masked import first_tokens
-
-Tick = Callable[[int], None]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -52,15 +48,8 @@ def evaluate_masked(
 
     `tick` is told the number of windows done. The model must not be in training mode.
     """
-    assert not model.training, "dropout would change every score: call model.eval() first"
-    counted = []
-    for start in range(0, len(windows), batch_windows):
-        indices = list(range(start, min(start + batch_windows, len(windows))))
-        batch = objective.make_batch(windows, indices, lambda row: generator("evaluate", seed, indices[row]))  # noqa: B023
-        counted.append(_count(model, batch))
-        if tick is not None:
-            tick(indices[-1] + 1)
-    tokens_R, nats_R, right_R, judged_R, agreed_R = np.concatenate(counted, axis=1)
+    counts = over_windows(partial(_count, model), model, objective, windows, seed, batch_windows, tick)
+    tokens_R, nats_R, right_R, judged_R, agreed_R = counts
     nats = ratio(nats_R, tokens_R, seed=seed)
     return MaskedEvaluation(
         sequences=len(tokens_R),

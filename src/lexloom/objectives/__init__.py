@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from lexloom.data.masking import MaskingSettings
-from lexloom.objectives import causal, masked
+from lexloom.objectives import causal, denoise, masked, prefix
 from lexloom.objectives.contract import Batch, Loss, Objective
 from lexloom.text.tokenizers import Tokenizer
 
@@ -14,6 +14,8 @@ OBJECTIVES: dict[str, MakeObjective] = {
     "causal": causal.causal,
     "masked": masked.masked,
     "masked+next": masked.masked_and_next,
+    "denoise": denoise.denoise,
+    "prefix": prefix.prefix,
 }
 
 __all__ = ["OBJECTIVES", "Batch", "Loss", "MakeObjective", "Objective"]

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from lexloom.models import Kind
+
 RowGenerator = Callable[[int], np.random.Generator]
 """`rng(i)` is the generator of the batch's i-th row, named by (seed, epoch, window) and by nothing else."""
 
@@ -63,14 +65,16 @@ class Objective:
 
     make_batch: Callable[[Any, list[int], RowGenerator], Batch]
     loss: Callable[[nn.Module, Batch], Loss]
-    kind: str = "decoder"
-    """The kind of family that it trains (models.Family.kind)."""
+    kind: Kind = "decoder"
+    """The kind of family that it trains."""
     head: str | None = None
     """The head that an encoder needs for it; None for objectives of others, and where the task names the head."""
+    blank_id: int | None = None
+    """The token that stands for what the model is to fill in; None if it writes on."""
     window_tokens: Callable[[int], int] = _all_of_it
     """Tokens of the longest window of which `make_batch` makes something that fits into a context of so many tokens.
     Raises RecipeError if there is none."""
     scored_share: float = 1.0
-    """Share of the tokens at which scores are computed, for the plan; of encoder-decoders all that the decoder reads."""
+    """Share of the tokens at which scores are computed, for the plan; in encoder-decoders the decoder's."""
     source_share: float = 0.0
     """Share of the tokens that an encoder-decoder's encoder reads, for the plan."""

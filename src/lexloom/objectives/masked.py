@@ -29,24 +29,28 @@ tokens, of which its sequences of 128 tokens have 20 at most; a constant keeps t
 
 def masked(settings: MaskingSettings, tokenizer: Tokenizer) -> Objective:
     """Find hidden tokens. Raises RecipeError if the tokenizer has no mask token."""
-    sequences = Sequences(tokenizer, paired=False)
+    sequences, masker = Sequences(tokenizer, paired=False), Masker(settings, tokenizer)
     return Objective(
-        partial(_make_batch, sequences, Masker(settings, tokenizer)),
+        partial(_make_batch, sequences, masker),
         masked_loss,
+        kind="encoder",
         head="masked",
-        added_tokens=sequences.added_tokens,
+        blank_id=tokenizer.names["mask"],
+        window_tokens=sequences.window_tokens,
         scored_share=settings.rate,
     )
 
 
 def masked_and_next(settings: MaskingSettings, tokenizer: Tokenizer) -> Objective:
     """Find hidden tokens, and judge whether the second segment follows the first. Raises as `masked`."""
-    sequences = Sequences(tokenizer, paired=True)
+    sequences, masker = Sequences(tokenizer, paired=True), Masker(settings, tokenizer)
     return Objective(
-        partial(_make_batch, sequences, Masker(settings, tokenizer)),
+        partial(_make_batch, sequences, masker),
         masked_and_next_loss,
+        kind="encoder",
         head="pretraining",
-        added_tokens=sequences.added_tokens,
+        blank_id=tokenizer.names["mask"],
+        window_tokens=sequences.window_tokens,
         scored_share=settings.rate,
     )
 

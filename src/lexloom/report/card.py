@@ -5,6 +5,7 @@ Front matter: https://huggingface.co/docs/hub/model-cards. What isn't known is l
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
@@ -13,12 +14,76 @@ from lexloom.base.console import duration, size
 from lexloom.report.html import resource
 from lexloom.report.numbers import count, figures
 from lexloom.report.read import MODEL, Row, Run, last
-from lexloom.report.sections import evaluation_table, provenance_rows, tokenizer_table
+from lexloom.report.sections import Twin, evaluation_table, provenance_rows, tokenizer_table
 
-WRITES, FILLS = "text-generation", "fill-mask"
-TAGS = {WRITES: "causal-lm", FILLS: "masked-lm"}
-"""What model hubs call models by what they are for."""
-UNITS = {"masked": "masked token", "masked+next": "masked token, judgements of pairs included"}
+
+@dataclass(frozen=True)
+class Use:
+    """What a pre-trained model is for, in the card's words."""
+
+    pipeline: str
+    tag: str
+    """What model hubs call it."""
+    made: Twin
+    auto_class: str
+    """Of transformers."""
+    python: str
+    command: str
+    """With places for the folder and for what is to be filled in."""
+    limits: tuple[str, ...]
+    limit_zh: str
+
+
+USES = {
+    "decoder": Use(
+        pipeline="text-generation",
+        tag="causal-lm",
+        made=("A causal", "因果"),
+        auto_class="AutoModelForCausalLM",
+        python='print(model.generate("Once upon a time", max_tokens=60))',
+        command='lexloom generate {folder} "Once upon a time"',
+        limits=(
+            "It knows only the texts counted above, repeats their views and errors, and states falsehoods as fluently "
+            "as facts.",
+            "It has not been tuned to follow instructions, nor been examined for harmful output.",
+        ),
+        limit_zh="未经指令微调，也未做安全评测",
+    ),
+    "encoder": Use(
+        pipeline="fill-mask",
+        tag="masked-lm",
+        made=("A masked", "掩码"),
+        auto_class="AutoModelForMaskedLM",
+        python='print(model.fill("Once upon a {blank}"))',
+        command='lexloom fill {folder} "Once upon a {blank}"',
+        limits=(
+            "It knows only the texts counted above, and repeats their views and errors.",
+            "It fills masks and is there to be fine-tuned; it doesn't write, and its perplexity can't be compared with "
+            "that of models that do.",
+        ),
+        limit_zh="供微调之用，不能生成文本",
+    ),
+    "encoder-decoder": Use(
+        pipeline="text2text-generation",
+        tag="seq2seq-lm",
+        made=("An encoder-decoder", "编码器-解码器"),
+        auto_class="AutoModelForSeq2SeqLM",
+        python="print(model)",
+        command="lexloom finetune TASK.toml model.folder={folder} --out RUN",
+        limits=(
+            "It knows only the texts counted above, and repeats their views and errors.",
+            "It completes texts and is there to be fine-tuned, for translation, summaries and the like.",
+        ),
+        limit_zh="供翻译、摘要等任务微调之用",
+    ),
+}
+"""By the kind of family."""
+UNITS = {
+    "masked": "masked token",
+    "masked+next": "masked token, judgements of pairs included",
+    "denoise": "target token",
+    "prefix": "target token",
+}
 """What a loss in nats is per, where it isn't the token."""
 MOST_LEDGER_ROWS = 30
 
@@ -28,18 +93,22 @@ def model_card(
     *,
     family: str,
     parameters: int,
-    mask: str | None = None,
+    kind: str = "decoder",
+    blank: str = "",
     languages: Sequence[str] = (),
     license_name: str | None = None,
 ) -> str:
     """The card of the model that a run has made (its `model/` folder need not be there yet).
 
-    `mask` is the token that an encoder fills, None for a model that writes. `languages` are ISO 639 codes,
+    `kind` is that of the family, `blank` the token that the model fills in. `languages` are ISO 639 codes,
     `license_name` an SPDX identifier in lower case; both are stated only if given.
     """
+    use = USES[kind]
     return markdown_template("card.md.jinja").render(
-        front_matter=front_matter(languages, license_name, WRITES if mask is None else FILLS),
-        mask=mask,
+        front_matter=front_matter(languages, license_name, use.pipeline, use.tag),
+        use=use,
+        python=use.python.format(blank=blank),
+        command=use.command.format(folder=MODEL, blank=blank),
         unit=UNITS.get(run.recipe.get("objective", ""), "token"),
         family=family,
         parameters=size(parameters, ""),
@@ -63,14 +132,14 @@ def markdown_template(name: str) -> Template:
     return environment.from_string(resource(name))
 
 
-def front_matter(languages: Sequence[str], license_name: str | None, pipeline: str) -> str:
+def front_matter(languages: Sequence[str], license_name: str | None, pipeline: str, tag: str) -> str:
     """The YAML between the dashes; every value is written as JSON, which YAML contains."""
     values: dict[str, Any] = {
         "language": list(languages),
         "license": license_name,
         "library_name": "lexloom",
         "pipeline_tag": pipeline,
-        "tags": ["lexloom", TAGS[pipeline], pipeline],
+        "tags": ["lexloom", tag, pipeline],
     }
     return "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items() if value)
 

@@ -81,8 +81,8 @@ class Run:
 
     @property
     def fills_masks(self) -> bool:
-        """Whether it pre-trains an encoder to find hidden tokens."""
-        return str(self.recipe.get("objective", "")).startswith("masked")
+        """Whether it pre-trains a model to put something in the place of what is hidden."""
+        return str(self.recipe.get("objective", "")).startswith(("masked", "denoise"))
 
     @cached_property
     def predictions(self) -> list[Row]:

@@ -18,6 +18,9 @@ MEASURES: dict[str, Twin] = {
     "masked_accuracy": ("accuracy at masked tokens", "掩码词元准确率"),
     "nats_per_masked_token": ("nats per masked token", "每掩码词元纳特"),
     "perplexity_per_masked_token": ("perplexity per masked token", "困惑度（每掩码词元）"),
+    "target_accuracy": ("accuracy at target tokens", "目标词元准确率"),
+    "nats_per_target_token": ("nats per target token", "每目标词元纳特"),
+    "perplexity_per_target_token": ("perplexity per target token", "困惑度（每目标词元）"),
     "next_accuracy": ("accuracy of next-sentence judgements", "下一句判断准确率"),
 }
 UNITS = {"documents": "篇留出文档", "sequences": "个留出序列"}

@@ -1,6 +1,7 @@
 """From a recipe and a prepared folder to the parts of a run; `plan` and `pretrain` share it."""
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from lexloom.base.errors import FolderError, RecipeError, UserError
 from lexloom.base.recipe import choose, nearest
 from lexloom.data.batches import LEAST_TOKENS, Windows
 from lexloom.data.shards import TokenShards, open_split
-from lexloom.models import FAMILIES, Family, new_model
+from lexloom.models import FAMILIES, Family, Kind, new_model
 from lexloom.objectives import OBJECTIVES, Objective
+from lexloom.objectives.pairs import ends_of
 from lexloom.stages.recipe import ModelSettings, Recipe
 from lexloom.text.tokenizers import Tokenizer, load_tokenizer
 from lexloom.train import engines
@@ -31,9 +33,14 @@ class Parts:
     validation: Windows | None
     """None if the validation split is empty."""
     tokens_per_byte: float | None
-    """Of the validation split, for bits per byte; None for an encoder, whose losses are not those of a code."""
+    """Of the validation split, for bits per byte; None where the losses are not those of a code of the text."""
     made_with: dict[str, Any]
     """What decides the run's bits, compared on resume."""
+
+    @property
+    def blank(self) -> str | None:
+        """The token that stands in a text for what the model is to fill in; None if it writes on."""
+        return blank_of(self.objective, self.tokenizer)
 
     def build(self) -> tuple[Any, Optimizer]:
         """A model with its first weights, the same every time, and its optimizer."""
@@ -55,7 +62,7 @@ def gather(recipe: Recipe, prepared: Path) -> Parts:
     objective: Objective = make_objective(recipe.masking, tokenizer)
     train = open_split(prepared, "train", tokenizer_sha256=tokenizer.sha256)
     validation = open_split(prepared, "validation", tokenizer_sha256=tokenizer.sha256)
-    config = config_of(recipe.model, tokenizer.vocab_size, objective.head)
+    config = config_of(recipe.model, tokenizer, kind=objective.kind, head=objective.head)
     _check_fit(recipe, config)
     _check_prompts(settings, tokenizer, config, objective)
     return Parts(
@@ -65,10 +72,10 @@ def gather(recipe: Recipe, prepared: Path) -> Parts:
         config=config,
         windows=_windows(train, settings, objective),
         validation=_windows(validation, settings, objective) if validation.total_tokens >= LEAST_TOKENS else None,
-        tokens_per_byte=_tokens_per_byte(validation) if objective.head is None else None,
+        tokens_per_byte=_tokens_per_byte(validation) if objective.kind == "decoder" else None,
         made_with={
             "objective": recipe.objective,
-            **({} if objective.head is None else {"masking": recipe.masking.model_dump(mode="json")}),
+            **({} if objective.kind == "decoder" else {"masking": recipe.masking.model_dump(mode="json")}),
             "model": {"family": recipe.model.family, **dataclasses.asdict(config)},
             "train": settings.model_dump(mode="json", exclude=set(WITHOUT_EFFECT)),
             "data": {"train": train.fingerprint, "validation": validation.fingerprint},
@@ -82,15 +89,20 @@ WITHOUT_EFFECT = ("checkpoint_every", "keep_checkpoints", "tensorboard", "thread
 """Settings that may change on resume: the bits don't depend on them (the threads are among the machine's facts)."""
 
 
-def config_of(section: ModelSettings, vocab_size: int, head: str | None) -> Any:
-    """The family's Config: the preset, then the recipe's own keys, then the tokenizer's vocabulary and the head.
+def config_of(section: ModelSettings, tokenizer: Tokenizer, *, kind: Kind, head: str | None) -> Any:
+    """The family's Config: the preset, then the recipe's own keys, then what the tokenizer and the objective decide.
 
-    `head` is what the objective wants of an encoder, None if it is for decoders. `vocab_size` in the recipe may be
-    larger than the tokenizer's, never smaller. Raises RecipeError naming the key.
+    `kind` and `head` are those that the objective or the task is for. `vocab_size` in the recipe may be larger than the
+    tokenizer's, never smaller. Raises RecipeError naming the key.
     """
     family: Family = choose(FAMILIES, section.family, field="model.family")
-    _check_head(section, family, head)
-    fields = {"vocab_size": vocab_size, **section.fields, **({} if head is None else {"head": head})}
+    _check_kind(section.family, family, kind, head)
+    vocab_size = tokenizer.vocab_size
+    decided = DECIDED[kind](tokenizer, head)
+    for name in decided:
+        if name in section.fields:
+            raise RecipeError("what is learned decides it", where=f"model.{name}", fix="Leave it out.")
+    fields = {"vocab_size": vocab_size, **section.fields, **decided}
     known = [field.name for field in dataclasses.fields(family.config)]
     for name in fields:
         if name not in known:
@@ -118,22 +130,37 @@ def _from_preset(family: Family, section: ModelSettings, fields: dict[str, Any])
     return family.config(**fields)
 
 
-def _check_head(section: ModelSettings, family: Family, head: str | None) -> None:
-    if (family.kind == "encoder") == (head is None):
-        kind, other = ("an encoder", "a decoder") if head is None else ("a decoder", "an encoder")
+def _ends(tokenizer: Tokenizer, head: str | None) -> dict[str, Any]:
+    ends = ends_of(tokenizer)
+    return {"start_id": ends.start_id, "pad_id": ends.start_id}
+
+
+DECIDED: dict[Kind, Callable[[Tokenizer, str | None], dict[str, Any]]] = {
+    "encoder": lambda tokenizer, head: {"head": head},
+    "decoder": lambda tokenizer, head: {},
+    "encoder-decoder": _ends,
+}
+"""What is not the recipe's to say, by the kind of family."""
+
+KINDS = {"encoder": "an encoder", "decoder": "a decoder", "encoder-decoder": "an encoder-decoder"}
+FITTING = {"encoder": '"masked"', "decoder": '"causal"', "encoder-decoder": '"denoise" or "prefix"'}
+"""The objectives of each kind of family."""
+
+
+def _check_kind(name: str, family: Family, kind: Kind, head: str | None) -> None:
+    if family.kind != kind:
+        families = ", ".join(other for other, of in FAMILIES.items() if of.kind == kind)
         raise RecipeError(
-            f"{section.family} is {kind}, and the objective is for {other}",
+            f"{name} is {KINDS[family.kind]}, and the objective is for {KINDS[kind]}",
             where="model.family",
-            fix='Pair "gpt" and "llama" with the objective "causal", "bert" and "modernbert" with "masked".',
+            fix=f"Choose {families}; or the objective {FITTING[family.kind]}.",
         )
     if head is not None and head not in family.heads:
-        raise RecipeError(f"{section.family} has no head for this objective", where="objective")
-    if "head" in section.fields:
-        raise RecipeError("the objective decides the head", where="model.head", fix="Leave it out.")
+        raise RecipeError(f"{name} has no head for this objective", where="objective")
 
 
 def _windows(shards: TokenShards, settings: TrainSettings, objective: Objective) -> Windows:
-    return Windows(shards, settings.context - objective.added_tokens, boundaries=settings.boundaries)
+    return Windows(shards, objective.window_tokens(settings.context), boundaries=settings.boundaries)
 
 
 def _tokens_per_byte(shards: TokenShards) -> float:
@@ -157,21 +184,27 @@ def _check_fit(recipe: Recipe, config: Any) -> None:
 
 def _check_prompts(settings: TrainSettings, tokenizer: Tokenizer, config: Any, objective: Objective) -> None:
     """A sample that can't be written would end the run hours later."""
-    mask = None if objective.head is None else tokenizer.token(tokenizer.names["mask"])
+    blank = blank_of(objective, tokenizer)
+    added_tokens = settings.context - objective.window_tokens(settings.context)
     for prompt in settings.sample_prompts:
-        if mask is not None and settings.sample_every is not None and mask not in prompt:
+        if blank is not None and settings.sample_every is not None and blank not in prompt:
             raise RecipeError(
-                f"{prompt[:20]!r} has no {mask} for the model to fill",
+                f"{prompt[:20]!r} has no {blank} for the model to fill",
                 where="train.sample_prompts",
-                fix=f"Write {mask} in place of words, or unset train.sample_every.",
+                fix=f"Write {blank} in place of words, or unset train.sample_every.",
             )
-        tokens = len(tokenizer.encode(prompt)) + objective.added_tokens
+        tokens = len(tokenizer.encode(prompt)) + added_tokens
         if tokens + 1 >= config.context:
             raise RecipeError(
                 f"{prompt[:20]!r}… has {tokens} tokens, no room is left in a context of {config.context}",
                 where="train.sample_prompts",
                 fix="Shorten it.",
             )
+
+
+def blank_of(objective: Objective, tokenizer: Tokenizer) -> str | None:
+    """How the token is spelled that stands for what the model is to fill in."""
+    return None if objective.blank_id is None else tokenizer.token(objective.blank_id)
 
 
 def check_prepared(prepared: Path) -> None:

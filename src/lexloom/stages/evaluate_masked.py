@@ -1,6 +1,6 @@
-"""How well encoders find hidden tokens of a validation part: at the end of pre-training, and for any model folder."""
+"""How well models find what an objective hides of a validation part: at the end of pre-training, and for any folder."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,11 @@ from lexloom.data.batches import Windows
 from lexloom.data.masking import MaskingSettings
 from lexloom.data.shards import open_split
 from lexloom.evaluate.leaks import leaked_documents
-from lexloom.evaluate.masked import evaluate_masked as measure
+from lexloom.evaluate.masked import MaskedEvaluation
+from lexloom.evaluate.masked import evaluate_masked as measure_masked
+from lexloom.evaluate.pairs import PairsEvaluation, evaluate_pairs
+from lexloom.models import FAMILIES
+from lexloom.models.folder import ModelFolder
 from lexloom.objectives import OBJECTIVES
 from lexloom.stages.building import Parts
 from lexloom.stages.evaluate import RESULTS, TRAIN, VALIDATION, Results, shown
@@ -25,12 +29,23 @@ MEASURES = {
     "perplexity_per_masked_token": "perplexity per masked token",
     "nats_per_masked_token": "nats per masked token",
     "next_accuracy": "accuracy of next-sentence judgements",
+    "target_accuracy": "accuracy at target tokens",
+    "perplexity_per_target_token": "perplexity per target token",
+    "nats_per_target_token": "nats per target token",
 }
+MEASURE: dict[str, Callable[..., MaskedEvaluation | PairsEvaluation]] = {
+    "encoder": measure_masked,
+    "encoder-decoder": evaluate_pairs,
+}
+"""By the kind of model."""
+OBJECTIVE_OF_HEAD = {"masked": "masked", "pretraining": "masked+next"}
+"""What an encoder was trained for; an encoder-decoder that doesn't say it is taken to restore spans, as T5 does."""
 
 
 def evaluate_masked(model: Any, parts: Parts, validation: Windows, prepared: Path, *, name: str, out: Path) -> Results:
     """Measure a model in memory and write `out`/results.json, of the same shape as `evaluate`'s."""
     settings = parts.recipe.train
+    measure = MEASURE[parts.objective.kind]
     with progress("scoring hidden tokens", len(validation)) as tick:
         found = measure(
             model, parts.objective, validation, seed=settings.seed, batch_windows=settings.micro_batch, tick=tick
@@ -39,14 +54,14 @@ def evaluate_masked(model: Any, parts: Parts, validation: Windows, prepared: Pat
 
 
 def evaluate_folders(folders: Sequence[Path], data: Sequence[str], *, out: Path | None = None) -> Results:
-    """Measure masked language models on the validation part of a prepared folder, in the tokens of their tokenizer.
+    """Measure models that find what is hidden on the validation part of a prepared folder, in their tokenizer's tokens.
 
-    Windows and masking are as the model was pre-trained; those of others' folders as recipes have them by default.
+    Windows and what is hidden are as in its pre-training; of others' folders as recipes have them by default.
     Raises FolderError for data that isn't a prepared folder, or was prepared with another tokenizer.
     """
     prepared = Path(data[0])
     if len(data) != 1 or not (prepared / VALIDATION).is_dir():
-        raise FolderError("masked language models are evaluated on a prepared folder", where=", ".join(data))
+        raise FolderError("models that find what is hidden are evaluated on a prepared folder", where=", ".join(data))
     return _results([_measured(folder, prepared) for folder in folders], prepared, out)
 
 
@@ -56,15 +71,22 @@ def _measured(folder: Path, prepared: Path) -> Results:
         raise FolderError("has no tokenizer.json", where=str(folder))
     recipe = contents.facts.get("provenance", {}).get("recipe", {})
     masking = check(MaskingSettings, recipe.get("masking", {}), where=str(folder))
-    name = "masked" if contents.model.config.head == "masked" else "masked+next"
-    objective = OBJECTIVES[name](masking, contents.tokenizer)
+    objective = OBJECTIVES[_objective_of(contents)](masking, contents.tokenizer)
     shards = open_split(prepared, VALIDATION, tokenizer_sha256=contents.tokenizer.sha256)
     context = min(contents.model.config.context, recipe.get("train", {}).get("context", MOST_TOKENS))
     boundaries = recipe.get("train", {}).get("boundaries", True)
-    windows = Windows(shards, context - objective.added_tokens, boundaries=boundaries)
+    windows = Windows(shards, objective.window_tokens(context), boundaries=boundaries)
+    measure = MEASURE[objective.kind]
     with progress(f"scoring hidden tokens with {folder}", len(windows)) as tick:
         found = measure(contents.model, objective, windows, seed=0, batch_windows=BATCH_WINDOWS, tick=tick)
     return {"folder": str(folder), **found.to_json()}
+
+
+def _objective_of(contents: ModelFolder) -> str:
+    if FAMILIES[contents.family].kind == "encoder":
+        return OBJECTIVE_OF_HEAD[contents.model.config.head]
+    name = contents.facts.get("provenance", {}).get("objective")
+    return name if name in OBJECTIVES else "denoise"
 
 
 def _results(models: list[Results], prepared: Path, out: Path | None) -> Results:
@@ -84,10 +106,10 @@ def describe(results: Results) -> str:
     models = results["models"]
     names = [("", *(model["folder"] for model in models))] if len(models) > 1 else []
     rows = [
-        (label, *(shown(model[key]) for model in models))
+        (label, *(shown(model.get(key)) for model in models))
         for key, label in MEASURES.items()
-        if any(model[key] is not None for model in models)
+        if any(model.get(key) is not None for model in models)
     ]
-    sizes = [f"{model['tokens']:,} masked tokens in {model['sequences']:,} sequences" for model in models]
+    sizes = [f"{model['tokens']:,} hidden tokens in {model['sequences']:,} sequences" for model in models]
     note = f"{'; '.join(dict.fromkeys(sizes))}; 95 % intervals by bootstrap over {models[0]['resampled']}."
     return "\n".join([aligned([*names, *rows]), "", note])

@@ -5,14 +5,19 @@ from pathlib import Path
 from typing import Any
 
 from lexloom.base.errors import UserError
+from lexloom.evaluate.fewshot.queries import ASKING
 from lexloom.models import FAMILIES
-from lexloom.models.folder import read_config
+from lexloom.models.folder import read_config, read_facts
 from lexloom.stages import evaluate as language
 from lexloom.stages import evaluate_masked as masked
 from lexloom.stages import evaluate_tasks as tasks
+from lexloom.stages import few_shot
 from lexloom.stages.evaluate import Results
+from lexloom.stages.evaluate_decoders import decoder_task
 
-WRITES, FINDS, UNDERSTANDS = "writes", "finds masked tokens", "does a task"
+WRITES, FINDS, UNDERSTANDS = "writes", "finds what is hidden", "does a task"
+ASKED = (WRITES, UNDERSTANDS)
+"""Kinds that can do the same task, untrained and trained."""
 
 
 def evaluate(
@@ -21,11 +26,15 @@ def evaluate(
     *,
     predictions: Sequence[str] = (),
     changes: Mapping[str, Any] | None = None,
+    prompt: Mapping[str, Any] | None = None,
+    shots: Sequence[int] = (),
+    examples: Sequence[str] = (),
     out: Path | None = None,
 ) -> Results:
     """Judge models of one kind, or saved predictions; see `evaluate`, `evaluate_masked` and `evaluate_tasks`.
 
-    Raises UserError for models of different kinds, and where there is nothing to judge.
+    Decoders are asked to do a task that is named, or that a fine-tuned model beside them does: see `few_shot`. Raises
+    UserError for models of different kinds, and where there is nothing to judge.
     """
     if not data:
         raise UserError("there is nothing to evaluate on", fix="Name it: --data FILE.")
@@ -37,11 +46,21 @@ def evaluate(
         raise UserError("there is nothing to judge", fix="Name model folders, or --predictions FILE.")
     paths = [Path(folder) for folder in folders]
     kinds = [kind_of(path) for path in paths]
+    named = (changes or {}).get("name")
+    if set(kinds) == set(ASKED) or (set(kinds) == {WRITES} and named in ASKING):
+        decoders, tuned = ([path for path, kind in zip(paths, kinds, strict=True) if kind == does] for does in ASKED)
+        return few_shot.evaluate_few_shot(
+            decoders, tuned, data, changes=changes or {}, prompt=prompt or {}, shots=shots, examples=examples, out=out
+        )
+    if shots or examples or prompt:
+        fix = f"Set task.name to {', '.join(ASKING)}, and name a decoder."
+        raise UserError("shots, examples and prompts are for decoders that are asked to do a task", fix=fix)
     for folder, kind in zip(folders, kinds, strict=True):
         if kind != kinds[0]:
             raise UserError(f"{kind}, but {folders[0]} {kinds[0]}", where=folder, fix="Compare models of one kind.")
-    if kinds[0] == UNDERSTANDS:
-        return tasks.evaluate_tasks(paths, data, changes=changes, out=out)
+    task = decoder_task(paths, data, changes or {}) if kinds[0] == WRITES else None
+    if kinds[0] == UNDERSTANDS or task is not None:
+        return tasks.evaluate_tasks(paths, data, changes=changes, task=task, out=out)
     if changes:
         raise UserError(f"task.{next(iter(changes))} is for models that were fine-tuned", where=folders[0])
     if kinds[0] == FINDS:
@@ -51,15 +70,20 @@ def evaluate(
 
 def describe(results: Results) -> str:
     """The results for people."""
+    if "prompt" in results:
+        return few_shot.describe(results)
     if "task" in results:
         return tasks.describe(results)
     first = results["models"][0]
-    return masked.describe(results) if "masked_accuracy" in first else language.describe(results)
+    return masked.describe(results) if "sequences" in first else language.describe(results)
 
 
 def kind_of(folder: Path) -> str:
-    """What a model does, by its family and head. Raises FolderError."""
+    """What a model does, by its family, its head and the task it was fine-tuned for. Raises FolderError."""
     family, config = read_config(folder)
-    if FAMILIES[family].kind == "decoder":
+    kind = FAMILIES[family].kind
+    if kind == "decoder":
         return WRITES
+    if kind == "encoder-decoder":
+        return UNDERSTANDS if read_facts(folder).get("task") else FINDS
     return FINDS if config.head in ("masked", "pretraining") else UNDERSTANDS

@@ -96,8 +96,8 @@ def _finish(session: Session, parts: Parts, prepared: Path) -> None:
     model.eval()
     use_engine("torch")  # the golden outputs in the folder are those of whoever loads it
     say(_evaluated(model, parts, prepared, run))
-    mask = None if parts.objective.head is None else parts.tokenizer.token(parts.tokenizer.names["mask"])
-    card = model_card(read_run(run), family=family, parameters=session.plan.parameters, mask=mask)
+    kind, blank = parts.objective.kind, parts.blank or ""
+    card = model_card(read_run(run), family=family, parameters=session.plan.parameters, kind=kind, blank=blank)
     save_model(run / MODEL, model, parts.tokenizer, provenance=provenance, generation=None, card=card, replace=True)
 
 
@@ -106,7 +106,7 @@ def _evaluated(model: Any, parts: Parts, prepared: Path, run: Path) -> str:
     name = str(run / MODEL)
     if parts.validation is None:
         return "There is no validation part to measure the model on"
-    if parts.objective.head is not None:
+    if parts.objective.kind != "decoder":
         return describe_masked(evaluate_masked(model, parts, parts.validation, prepared, name=name, out=run))
     contents = ModelFolder(model, parts.tokenizer, parts.recipe.model.family, facts={}, generation={})
     return describe_evaluation(evaluate_models([(name, contents)], [str(prepared)], out=run))

@@ -4,8 +4,6 @@ They are the last ids of a vocabulary, in descending order, where tools made for
 Source: Raffel et al. 2020 (T5), arXiv:1910.10683, section 3.1.4, and its published vocabularies.
 """
 
-import itertools
-
 import tokenizers
 from tokenizers import AddedToken
 
@@ -17,16 +15,18 @@ _SPELLINGS = ("<extra_id_{}>", "▁<extra_id_{}>")
 
 def sentinel_ids(inner: tokenizers.Tokenizer) -> list[int]:
     """The ids of the sentinels 0, 1, 2 … of a vocabulary; none if it has none."""
-    found = (_id(inner, number) for number in itertools.count())
-    return [id for id in itertools.takewhile(lambda id: id is not None, found) if id is not None]
+    ids: list[int] = []
+    while (found := _find(inner, len(ids))) is not None:
+        ids.append(found)
+    return ids
 
 
 def add_sentinels(inner: tokenizers.Tokenizer, count: int) -> None:
     """Put `count` sentinels behind the vocabulary; those that it has already stay what they are."""
-    names = [_SPELLINGS[0].format(number) for number in reversed(range(count)) if _id(inner, number) is None]
+    names = [_SPELLINGS[0].format(number) for number in reversed(range(count)) if _find(inner, number) is None]
     inner.add_special_tokens([AddedToken(name, normalized=False, special=True) for name in names])
 
 
-def _id(inner: tokenizers.Tokenizer, number: int) -> int | None:
+def _find(inner: tokenizers.Tokenizer, number: int) -> int | None:
     ids = (inner.token_to_id(spelling.format(number)) for spelling in _SPELLINGS)
-    return next((id for id in ids if id is not None), None)
+    return next((found for found in ids if found is not None), None)

@@ -110,4 +110,4 @@ def test_a_corpus_of_one_window_has_nothing_to_replace_with():
 
 
 def test_the_frame_of_pairs_adds_one_token_more():
-    assert [Sequences(TOKENIZER, paired=paired).added_tokens for paired in (False, True)] == [2, 3]
+    assert [Sequences(TOKENIZER, paired=paired).window_tokens(9) for paired in (False, True)] == [7, 6]

@@ -128,7 +128,7 @@ def test_models_of_different_kinds_are_not_compared(folders, data, tmp_path):
     writer = str(write_model(tmp_path / "writer"))
     with pytest.raises(UserError, match=r"does tag, but .* does classify"):
         evaluate([folders[0], tagger], [data])
-    with pytest.raises(UserError, match=r"finds masked tokens, but .* does a task"):
+    with pytest.raises(UserError, match=r"finds what is hidden, but .* does a task"):
         evaluate([folders[0], masked], [data])
     with pytest.raises(UserError, match=r"task\.text is for models that were fine-tuned"):
         evaluate([writer], [data], changes={"text": "x"})
