@@ -17,7 +17,7 @@ from lexloom.labelled.files import FileSettings, open_sources
 from lexloom.stages.evaluate import RESULTS, Results
 from lexloom.stages.predict import PREFIX, cut_note
 from lexloom.tasks import TASKS, Prediction, Setting, Task
-from lexloom.tasks.folder import TaskModel, load_task_model
+from lexloom.tasks.folder import StoredTask, TaskModel, load_task_model
 from lexloom.text.readers import ROWS
 
 CONFUSED_SHOWN = 5
@@ -38,15 +38,20 @@ class Contender:
 
 
 def evaluate_tasks(
-    folders: Sequence[Path], data: Sequence[str], *, changes: Mapping[str, Any] | None = None, out: Path | None = None
+    folders: Sequence[Path],
+    data: Sequence[str],
+    *,
+    changes: Mapping[str, Any] | None = None,
+    task: StoredTask | None = None,
+    out: Path | None = None,
 ) -> Results:
     """Judge models that do the same task on labelled examples; every one after the first is compared with the first.
 
-    `changes` are settings of the task, such as the columns of the data. Returns {task, data, models: [{folder,
-    …TaskResults}], comparisons, ledger}; with `out` also in out/results.json. Raises UserError for models of different
-    tasks, DataError for data that can't be read or has no labels.
+    `changes` are settings of the task, such as the columns of the data; with `task` all models do that one. Returns
+    {task, data, models: [{folder, …TaskResults}], comparisons, ledger}; with `out` also in out/results.json. Raises
+    UserError for models of different tasks, DataError for data that can't be read or has no labels.
     """
-    models = [load_task_model(folder, changes) for folder in folders]
+    models = [load_task_model(folder, changes, task=task) for folder in folders]
     for folder, model in zip(folders, models, strict=True):
         if model.name != models[0].name:
             raise UserError(f"does {model.name}, but {folders[0]} does {models[0].name}", where=str(folder))

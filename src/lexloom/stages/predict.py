@@ -13,6 +13,7 @@ from typing import Any
 from lexloom.base.console import aligned, progress
 from lexloom.base.ledger import Ledger
 from lexloom.labelled.columns import OF_THE_FILE
+from lexloom.stages.evaluate_decoders import named_task
 from lexloom.stages.rows import STDOUT, beside, new_table
 from lexloom.tasks.encoding import CUT
 from lexloom.tasks.encoding import STAGE as ENCODE
@@ -48,7 +49,7 @@ def predict(
     read ends the command before anything is predicted, unless `skip_bad_rows` allows it to be left out, which
     the ledger lists. Raises UserError for what can't be read, FolderError for a model without a task.
     """
-    model, ledger = _for_new_files(load_task_model(folder), changes or {}), Ledger()
+    model, ledger = _for_new_files(_loaded(folder, changes or {}), changes or {}), Ledger()
     total = None if STDIN in sources else _count(model, sources)
     rows = 0
     with new_table(out, ledger) as write, progress("predicting", total) as tick:
@@ -81,6 +82,10 @@ def cut_note(model: TaskModel, ledger: Ledger) -> str | None:
     cut = f"{entry.documents:,} texts were cut at {limit:,} tokens: {entry.characters:,} characters were not read."
     windows = hasattr(model.setting.settings, "long_texts")
     return cut + (" To read all of them in windows: task.long_texts=windows" if windows else "")
+
+
+def _loaded(folder: Path, changes: Mapping[str, Any]) -> TaskModel:
+    return load_task_model(folder, task=named_task([folder], changes))
 
 
 def _for_new_files(model: TaskModel, changes: Mapping[str, Any]) -> TaskModel:

@@ -20,6 +20,10 @@ MOST_TOKENS = 512
 """The longest piece that a published model is given, unless its own limit is shorter."""
 
 
+StoredTask = Mapping[str, Any]
+"""A task as lexloom.json keeps it: name, settings, labels, max_tokens."""
+
+
 @dataclass(frozen=True)
 class TaskModel:
     """A model, the task it does, and what the task stands on."""
@@ -36,12 +40,15 @@ class TaskModel:
         return predict(self.model, self.task, examples, self.setting, ledger=ledger, tick=tick)
 
 
-def load_task_model(path: Path, changes: Mapping[str, Any] | None = None, *, verify: bool = True) -> TaskModel:
+def load_task_model(
+    path: Path, changes: Mapping[str, Any] | None = None, *, task: StoredTask | None = None, verify: bool = True
+) -> TaskModel:
     """Read a fine-tuned folder for use, not for training it further; `changes` are task settings to use instead.
 
-    Raises FolderError (also for a model without a task), DamagedError, RecipeError.
+    With `task` the model does that one, whatever it was tuned for. Raises FolderError (also for a model without a
+    task), DamagedError, RecipeError.
     """
-    return task_model(load_reader(path, verify=verify), path, changes)
+    return task_model(load_reader(path, verify=verify), path, changes, task=task)
 
 
 def load_reader(path: Path, *, verify: bool = True) -> ModelFolder:
@@ -51,25 +58,27 @@ def load_reader(path: Path, *, verify: bool = True) -> ModelFolder:
     return contents
 
 
-def task_model(contents: ModelFolder, path: Path, changes: Mapping[str, Any] | None = None) -> TaskModel:
+def task_model(
+    contents: ModelFolder, path: Path, changes: Mapping[str, Any] | None = None, *, task: StoredTask | None = None
+) -> TaskModel:
     """The task that a loaded folder was fine-tuned for, by lexloom.json, or else by the head that others gave it."""
     if contents.tokenizer is None:
         raise FolderError("has no tokenizer.json", where=str(path))
-    stored = contents.facts.get("task") or _published_task(contents)
+    stored = task or contents.facts.get("task") or _published_task(contents)
     if stored is None:
         raise FolderError(
             "was fine-tuned for no task",
             where=str(path),
             fix="Fine-tune it with `lexloom finetune`, then name the run's model folder.",
         )
-    task: Task = choose(TASKS, stored["name"], field="task.name")
+    does: Task = choose(TASKS, stored["name"], field="task.name")
     setting = Setting(
         tokenizer=contents.tokenizer,
-        settings=check(task.settings, stored["settings"], where=str(path)),
+        settings=check(does.settings, stored["settings"], where=str(path)),
         labels=tuple(stored["labels"]),
-        max_tokens=stored["max_tokens"],
+        max_tokens=min(stored["max_tokens"], contents.model.config.context),
     )
-    return changed(TaskModel(stored["name"], task, setting, contents.model), changes or {})
+    return changed(TaskModel(stored["name"], does, setting, contents.model), changes or {})
 
 
 def changed(model: TaskModel, changes: Mapping[str, Any]) -> TaskModel:
