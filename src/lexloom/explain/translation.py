@@ -13,8 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lexloom.base.errors import UserError
+from lexloom.explain.explanation import answer
 from lexloom.explain.words import written_words
 from lexloom.nn.source import recorded_source_attention, source_of
+from lexloom.tasks import Prediction, Setting
 from lexloom.text.tokenizers import Tokenizer
 
 Floats = NDArray[np.float32]
@@ -30,6 +33,9 @@ class SourceMaps:
     """The words that were read, and the special tokens among them."""
     target: tuple[str, ...]
     """The words that were written, and the token that ended them."""
+    special_S: tuple[bool, ...]  # noqa: N815
+    """Which of the words that were read are special tokens."""
+    special_T: tuple[bool, ...]  # noqa: N815
     weights_NHTS: Floats  # noqa: N815
     """[layer, head, t, s]: how much the model took of source word s when it wrote word t; the rows sum to 1."""
 
@@ -38,6 +44,36 @@ class SourceMaps:
         """The mean of all layers and heads, (T, S); its rows sum to 1 as well."""
         mean_TS: Floats = self.weights_NHTS.mean(axis=(0, 1))
         return mean_TS
+
+    @property
+    def looked_at(self) -> list[int | None]:
+        """For each word written the number of the word read that it took most of; special tokens are no words."""
+        if all(self.special_S):
+            return [None] * len(self.target)
+        most_T = np.where(self.special_S, -1, self.mean_TS).argmax(axis=1)
+        return [None if special else int(place) for special, place in zip(self.special_T, most_T, strict=True)]
+
+
+@dataclass(frozen=True)
+class Translation:
+    """What a model wrote to a source, and what it looked at meanwhile."""
+
+    source: str
+    prediction: Prediction
+    maps: SourceMaps
+
+
+def explain_translation(model: Any, task: str, example: Any, setting: Setting) -> Translation:
+    """Let the model answer an example of a task that writes about a source, such as text2text, and watch it write.
+
+    Raises UserError for a source without a word.
+    """
+    if not example.source.strip():
+        raise UserError("there is no word in it, so nothing to explain", where=example.where)
+    answered = answer(model, task, example, setting)
+    best = answered.outputs[0][0]
+    maps = source_maps(model, answered.encoded.pieces[0].ids, best.ids, setting.tokenizer)
+    return Translation(example.source, answered.prediction, maps)
 
 
 def source_maps(model: Any, source: Sequence[int], target: Sequence[int], tokenizer: Tokenizer) -> SourceMaps:
@@ -50,6 +86,8 @@ def source_maps(model: Any, source: Sequence[int], target: Sequence[int], tokeni
     return SourceMaps(
         source=tuple(word for word, _ in sources),
         target=tuple(word for word, _ in targets),
+        special_S=tuple(_is_special(source[places[0]], tokenizer) for _, places in sources),
+        special_T=tuple(_is_special(target[places[0]], tokenizer) for _, places in targets),
         weights_NHTS=_by_words(weights_NHLM, [places for _, places in targets], [places for _, places in sources]),
     )
 
@@ -64,6 +102,11 @@ def source_attention(model: Any, source: Sequence[int], target: Sequence[int]) -
             model.hidden(written, source=read)
     weights_NHLM: Floats = torch.stack([pairs[0] for pairs in layers]).float().cpu().numpy()
     return weights_NHLM
+
+
+def _is_special(token: int, tokenizer: Tokenizer) -> bool:
+    """An unknown word is a word."""
+    return token in tokenizer.special_ids and token != tokenizer.unk_id
 
 
 def _by_words(weights_NHLM: Floats, targets: Groups, sources: Groups) -> Floats:

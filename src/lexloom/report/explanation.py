@@ -5,29 +5,19 @@ speak for the answer are blue with a solid line, words against it orange with a 
 Axes: N layers, H heads, L tokens.
 """
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import numpy as np
-from markupsafe import Markup
-from matplotlib.image import imsave
-from numpy.typing import NDArray
 
 from lexloom.explain.attention import AttentionMaps, head_habits
 from lexloom.explain.attributions import GRADIENTS
 from lexloom.explain.explanation import Explained, Explanation
 from lexloom.explain.words import Word
+from lexloom.report.attention import picture, pictures, takes, upright
 from lexloom.report.html import Twin, style, template
 from lexloom.report.numbers import count
 from lexloom.report.read import Row
 
 MOST_MAPS = 4
 """Pieces of one text whose attention is shown; a long text has many."""
-MOST_TOKENS = 128
-"""Of a longer piece only the mean of each layer's heads is shown: pictures of all heads would weigh megabytes."""
-TAKEN_SHOWN = 5
 DEEPEST = 70
 """Per cent of colour behind the weightiest word, so that ink stays readable on it."""
 
@@ -45,7 +35,7 @@ METHODS: dict[str, Twin] = {
 def render_explanations(explanations: Sequence[Explanation], *, model: str, task: str) -> str:
     """The page about one text or several, answered by the model `model` for `task`."""
     return template("explanation.html.jinja").render(
-        css=style("page.css", "explanation.css"),
+        css=style("page.css", "attention.css", "explanation.css"),
         title=("Why the model answers so", "模型何以如此作答"),
         lede=(f"{model}, {task}", ""),
         stats=[],
@@ -145,22 +135,14 @@ def _shade(value: float, largest: float) -> Row:
 def _map(name: str, maps: AttentionMaps) -> Row:
     layers, heads = maps.weights_NHLL.shape[:2]
     together_LL = maps.rollout
-    shown_NHLL = maps.weights_NHLL
-    if len(maps.tokens) > MOST_TOKENS:
-        shown_NHLL = shown_NHLL.mean(axis=1, keepdims=True)
     return {
         "name": name,
         "tokens": [
-            {"text": token, "takes": _takes(maps.tokens, row_L)}
+            {"text": token, "upright": upright(token), "takes": takes(maps.tokens, row_L)}
             for token, row_L in zip(maps.tokens, together_LL, strict=True)
         ],
-        "columns": shown_NHLL.shape[1],
-        "averaged": shown_NHLL.shape[1] < heads,
+        **pictures(maps.weights_NHLL),
         "rollout": picture(together_LL / together_LL.max()),
-        "layers": [
-            {"number": layer, "heads": [picture(weights_LL) for weights_LL in weights_HLL]}
-            for layer, weights_HLL in enumerate(shown_NHLL, start=1)
-        ],
         "habits": [
             {
                 "layer": habits.layer + 1,
@@ -176,20 +158,3 @@ def _map(name: str, maps: AttentionMaps) -> Row:
         ],
         "shape": (f"{layers} layers × {heads} heads", f"{layers} 层 × {heads} 头"),
     }
-
-
-def _takes(tokens: Sequence[str], shares_L: NDArray[np.float32]) -> str:
-    """The tokens that one takes most of, over all layers: `river 21 %, the 9 %`."""
-    return ", ".join(f"{tokens[place]} {shares_L[place]:.0%}" for place in np.argsort(-shares_L)[:TAKEN_SHOWN])
-
-
-def picture(shares_LL: NDArray[np.floating[Any]]) -> Markup:
-    """Shares between 0 and 1 as a tiny PNG for a CSS mask: the more, the more opaque.
-
-    The opacity is the square root of the share, so that what is spread over many tokens can still be seen.
-    """
-    pixels_LL4 = np.zeros((*shares_LL.shape, 4), np.uint8)
-    pixels_LL4[..., 3] = np.rint(255 * np.sqrt(np.clip(shares_LL, 0, 1)))
-    buffer = io.BytesIO()
-    imsave(buffer, pixels_LL4, format="png")
-    return Markup(f"url(data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})")

@@ -1,7 +1,11 @@
-"""`lexloom explain MODEL TEXT...`: why a model answers as it does, as a page and as numbers."""
+"""`lexloom explain MODEL TEXT...`: why a model answers as it does, as a page and as numbers.
 
-from collections.abc import Collection, Sequence
+Of a model that writes about a source, as a translator does, it shows where it looked while it wrote.
+"""
+
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +13,23 @@ import numpy as np
 
 from lexloom.base import files
 from lexloom.base.console import aligned, progress
+from lexloom.base.errors import UserError
 from lexloom.base.recipe import choose
-from lexloom.explain.explanation import METHODS, Explained, Explanation
+from lexloom.explain.explanation import ATTENTION, METHODS, Explained, Explanation
 from lexloom.explain.explanation import explain as explain_example
+from lexloom.explain.targets import EXPLAINABLE
+from lexloom.explain.translation import Translation, explain_translation
 from lexloom.labelled.examples import Example
 from lexloom.models.folder import load_model
 from lexloom.report.explanation import render_explanations, signed
+from lexloom.report.translation import render_translations
 from lexloom.tasks.folder import TaskModel, task_model
 from lexloom.tasks.given import example_of
 
 PAGE = Path("explain.html")
 MOST_WORDS = 30
 """Of a text, on the terminal; the page and JSON have all."""
+ENCODER_DECODER = "encoder-decoder"
 DECIMALS = 5
 """Of attention, in JSON."""
 
@@ -44,32 +53,35 @@ def explain(
     methods: Collection[str] = (),
     out: Path | None = PAGE,
 ) -> Result:
-    """Explain a fine-tuned encoder's answer to each text, and write the page `out` (None: no page).
+    """Explain a fine-tuned model's answer to each text, and write the page `out` (None: no page).
 
     `pairs` holds the second text of each pair: the passage of a question, the candidates of a choice. `label` asks what
-    speaks for another label than the answer; `methods` are some of METHODS, all if none is named.
-    Raises UserError for texts that don't fit the model's task.
+    speaks for another label than the answer; `methods` are some of METHODS, all if none is named. Of an
+    encoder–decoder's texts the attention to the source is shown.
+    Raises UserError for texts that don't fit the model's task, and for what can't be asked about it.
     """
     for method in methods:
         choose(dict.fromkeys(METHODS), method, field="--method")
     model = task_model(load_model(folder), folder)
     examples = [example_of(model.name, (text, *pairs), f"text {number}") for number, text in enumerate(texts, start=1)]
+    how = _way(model, label, methods or METHODS)
     found = []
     with progress("explaining", len(examples)) as tick:
         for example in examples:
-            found.append(_explain(model, example, label, methods or METHODS))
+            found.append(how.explain(example))
             tick(len(found))
     if out is not None:
-        files.write_file(out, render_explanations(found, model="/".join(folder.resolve().parts[-2:]), task=model.name))
-    return Result(
-        None if out is None else str(out), str(folder), model.name, [_plain(explanation) for explanation in found]
-    )
+        files.write_file(out, how.render(found, model="/".join(folder.resolve().parts[-2:]), task=model.name))
+    return Result(None if out is None else str(out), str(folder), model.name, [how.plain(each) for each in found])
 
 
 def describe(result: Result) -> str:
     """The result for people: words with their numbers, and where the page is."""
     parts = []
     for explanation in result.explanations:
+        if "written" in explanation:
+            parts += _looks(explanation)
+            continue
         for target in explanation["targets"]:
             rows = [(word["word"], signed(word["value"])) for word in _weightiest(target["words"])]
             title = f"{target['name']}: {target['measure']} by {target['method']}"
@@ -93,8 +105,31 @@ def _weightiest(words: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [word for word in words if abs(word["value"]) >= least[0]]
 
 
-def _explain(model: TaskModel, example: Example, label: str | None, methods: Collection[str]) -> Explanation:
+@dataclass(frozen=True)
+class Way:
+    """How the answers of a kind of model are explained and shown."""
+
+    explain: Callable[[Example], Any]
+    render: Callable[..., str]
+    plain: Callable[[Any], dict[str, Any]]
+
+
+def _way(model: TaskModel, label: str | None, methods: Collection[str]) -> Way:
+    if model.name in EXPLAINABLE:
+        return Way(partial(_explain, model, label, methods), render_explanations, _plain)
+    if ENCODER_DECODER not in model.task.needs:
+        raise UserError(f"answers of the task {model.name} can't be explained yet")
+    if label is not None or ATTENTION not in methods:
+        raise UserError("a text that was written has no label; what can be shown is attention to the source")
+    return Way(partial(_translate, model), render_translations, _translation)
+
+
+def _explain(model: TaskModel, label: str | None, methods: Collection[str], example: Example) -> Explanation:
     return explain_example(model.model, model.name, example, model.setting, label=label, methods=methods)
+
+
+def _translate(model: TaskModel, example: Example) -> Translation:
+    return explain_translation(model.model, model.name, example, model.setting)
 
 
 def _plain(explanation: Explanation) -> dict[str, Any]:
@@ -108,6 +143,31 @@ def _plain(explanation: Explanation) -> dict[str, Any]:
             for maps in explanation.attention
         ],
     }
+
+
+def _translation(translation: Translation) -> dict[str, Any]:
+    maps, mean_TS = translation.maps, translation.maps.mean_TS
+    looks = zip(maps.target, maps.looked_at, mean_TS.tolist(), strict=True)
+    return {
+        "source": translation.source,
+        "written": translation.prediction["text"],
+        "words": [
+            {"word": word, "looked_at": maps.source[place], "share": round(shares_S[place], DECIMALS)}
+            for word, place, shares_S in looks
+            if place is not None
+        ],
+        "attention": {
+            "read": list(maps.source),
+            "written": list(maps.target),
+            "mean": np.round(mean_TS, DECIMALS).tolist(),
+        },
+    }
+
+
+def _looks(explanation: dict[str, Any]) -> list[str]:
+    """A text that was written, and for each word the one of the source that it took most of."""
+    rows = [(word["word"], word["looked_at"], f"{word['share']:.0%}") for word in explanation["words"][:MOST_WORDS]]
+    return [explanation["written"], aligned([("written", "looked at most", "share"), *rows], right=(2,))]
 
 
 def _target(explanation: Explanation, explained: Explained) -> dict[str, Any]:

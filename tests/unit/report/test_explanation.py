@@ -7,7 +7,8 @@ import pytest
 
 from lexloom.explain.attention import AttentionMaps
 from lexloom.explain.explanation import explain
-from lexloom.report.explanation import DEEPEST, MOST_TOKENS, picture, render_explanations, signed
+from lexloom.report.attention import MOST_TOKENS, picture
+from lexloom.report.explanation import DEEPEST, render_explanations, signed
 from tests.understanding import labelled, model_for, setting_of
 from tests.unit.report.test_page import HOSTILE, Page
 
