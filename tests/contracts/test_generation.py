@@ -9,10 +9,12 @@ from transformers import AutoModelForCausalLM
 
 from lexloom.evaluate.scoring import score_documents
 from lexloom.generate import decoder
+from lexloom.generate.beam import beam_search
 from lexloom.generate.engine import generate_ids
-from lexloom.generate.settings import SamplingSettings
+from lexloom.generate.settings import BeamSettings, SamplingSettings
 from lexloom.models import FAMILIES, new_model
 from lexloom.models.folder import save_model
+from tests.beams import assert_same, expected
 
 CONTEXT, VOCAB = 96, 211
 CASES = 200
@@ -95,6 +97,36 @@ def test_64_greedy_tokens_are_those_of_transformers(model, tmp_path):
                 ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=64, pad_token_id=0
             )
         assert [token.id for token in tokens] == expected[0, len(prompt) :].tolist()
+
+
+SEARCHES = {
+    "n-best": BeamSettings(beams=4, n_best=4, max_tokens=20),
+    "short": BeamSettings(beams=4, max_tokens=20, length_penalty=0.0, min_tokens=5),
+    "long": BeamSettings(beams=3, n_best=3, max_tokens=16, length_penalty=2.0, no_repeat_ngram=2),
+    "odd": BeamSettings(beams=5, n_best=3, max_tokens=12, length_penalty=-1.0),
+}
+INPUTS_EACH = 25
+ENDS = list(range(0, VOCAB, 10))
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_searches_find_what_transformers_finds(model, name, tmp_path):
+    save_model(tmp_path / "model", model, None, provenance={}, generation=None, card="")
+    reference = AutoModelForCausalLM.from_pretrained(tmp_path / "model").eval()
+    prompts = random_prompts(np.random.default_rng(8), INPUTS_EACH)
+    for prompt, found in zip(prompts, beam_search(model, prompts, SEARCHES[name], eos_ids=ENDS), strict=True):
+        mask = torch.ones(1, len(prompt), dtype=torch.int64)
+        assert_same(found, expected(reference, prompt, SEARCHES[name], eos_ids=ENDS, attention_mask=mask))
+
+
+def test_hypotheses_have_the_probability_of_a_plain_forward_pass(model):
+    prompts = random_prompts(np.random.default_rng(9), 8)
+    found = beam_search(model, prompts, SEARCHES["n-best"], eos_ids=ENDS)
+    for prompt, one in ((prompt, one) for prompt, some in zip(prompts, found, strict=True) for one in some):
+        with torch.no_grad():
+            log_probs_LV = model(torch.tensor([[*prompt, *one.ids]]))[0, len(prompt) - 1 : -1].double().log_softmax(1)
+        plain = float(log_probs_LV[torch.arange(len(one.ids)), one.ids].sum())
+        assert one.log_probability == pytest.approx(plain, abs=LOGIT_TOLERANCE)
 
 
 def test_rows_that_end_early_leave_the_others_alone(model):

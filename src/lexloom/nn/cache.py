@@ -114,6 +114,12 @@ def _zeros(shape: tuple[int, ...], device: torch.device) -> Tensor:
 
 
 def _select(old: Tensor, rows: Sequence[int], longest: int) -> Tensor:
+    """The rows in their new order; where there are no more than before, only those that move are copied."""
+    if len(rows) <= old.shape[1]:
+        moved = [new for new, row in enumerate(rows) if new != row]
+        if moved:
+            old[:, moved, :, :longest] = old[:, [rows[new] for new in moved], :, :longest]
+        return old[:, : len(rows)]
     new = _zeros((old.shape[0], len(rows), *old.shape[2:]), old.device)
     new[:, :, :, :longest] = old[:, list(rows), :, :longest]
     return new
