@@ -15,7 +15,7 @@ MAX_NGRAM = 1_000
 MAX_BEAMS = 256
 MAX_LENGTH_PENALTY = 10.0
 MAX_RATIO = 1_000.0
-RATIO_EXTRA_TOKENS = 10  # what the shortest source gets besides `max_ratio`
+RATIO_EXTRA_TOKENS = 10  # besides `max_ratio`, so that the shortest source has room for an answer
 GREEDY_BELOW = 1e-5  # a smaller temperature divides float32 scores into a one-hot distribution anyway
 
 DRAWN = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed", "stop")
@@ -127,8 +127,8 @@ class WritingSettings(GenerateSettings):
     """As in sampling; 0, the default, always takes the best token."""
 
     max_ratio: float | None = Field(None, gt=0, le=MAX_RATIO, allow_inf_nan=False, strict=True)
-    """At most so many new tokens for each token of the source, and ten more for the shortest; unset: `max_tokens` alone
-    is the limit."""
+    """At most so many new tokens for each token of the source, and ten more; unset: `max_tokens` is the limit, or if that
+    is unset too 256."""
 
     stop: tuple[StopString, ...] = Field((), max_length=0)
     """Has no use here: a text ends with the end-of-text token or at its limit."""
