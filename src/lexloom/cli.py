@@ -157,10 +157,19 @@ def finetune(
 def evaluate(
     folders: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[MODEL...] [task.KEY=VALUE]...", help="Model folders, and settings of their task."),
+        typer.Argument(
+            metavar="[MODEL...] [task.KEY=VALUE] [prompt.KEY=VALUE]...",
+            help="Model folders, settings of their task, and how untrained decoders are asked to do it.",
+        ),
     ] = None,
     data: Annotated[
         list[str] | None, typer.Option(help="A prepared folder, text files, or labelled examples; may be repeated.")
+    ] = None,
+    shots: Annotated[
+        list[int] | None, typer.Option(help="How many examples a decoder is shown of a task; may be repeated.")
+    ] = None,
+    examples: Annotated[
+        list[str] | None, typer.Option(help="Labelled examples to show, as --data; may be repeated.")
     ] = None,
     predictions: Annotated[
         list[str] | None, typer.Option(help="Saved predictions to judge, without a model; may be repeated.")
@@ -170,16 +179,29 @@ def evaluate(
 ) -> None:
     """Say how good models are, with intervals, and whether they really differ.
 
-    Language models are judged by how well they predict a text, fine-tuned models by labelled examples.
+    Language models are judged by how well they predict a text, fine-tuned models by labelled examples. A decoder does a
+    task that it was not trained for where the task is named: by the likelihood of each answer, after a few examples.
 
     Example: lexloom evaluate run-a/model run-b/model --data test.csv
+
+    Example: lexloom evaluate smollm2 --data test.csv --examples train.csv --shots 0 --shots 8 task.name=classify
 
     Example: lexloom evaluate --predictions a.jsonl --predictions b.jsonl --data test.csv task.name=classify
     """
     from lexloom.stages import evaluating as stage
 
-    models, task = _files_and_task(folders)
-    results = stage.evaluate(models, data or (), predictions=predictions or (), changes=task, out=out)
+    words, task = _files_and_task(folders)
+    models, prompt = _files_and_task(words, "prompt")
+    results = stage.evaluate(
+        models,
+        data or (),
+        predictions=predictions or (),
+        changes=task,
+        prompt=prompt,
+        shots=shots or (),
+        examples=examples or (),
+        out=out,
+    )
     _show(results, stage.describe, json=json)
 
 
@@ -321,7 +343,7 @@ def explain(
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("explain.html"),
     json: Json = False,
 ) -> None:
-    """Show why a fine-tuned encoder answers as it does: what each word adds, and where it looks.
+    """Show why a fine-tuned model answers as it does: what each word adds, and where it looks.
 
     Example: lexloom explain run/model "这部电影真好看" --out why.html
     """
@@ -425,12 +447,12 @@ def _recipe(file: Path, overrides: list[str] | None) -> Any:
     return load_recipe(Recipe, file, overrides or ())
 
 
-def _files_and_task(words: list[str] | None) -> tuple[list[str], dict[str, Any]]:
-    """Words of a command line: files, and `task.key=value` settings."""
+def _files_and_task(words: list[str] | None, section: str = "task") -> tuple[list[str], dict[str, Any]]:
+    """Words of a command line: files, and `task.key=value` settings (or those of another section)."""
     from lexloom.base.recipe import parse_overrides
 
-    settings = [word for word in words or () if word.startswith("task.") and "=" in word]
-    task = parse_overrides(settings).get("task", {})
+    settings = [word for word in words or () if word.startswith(f"{section}.") and "=" in word]
+    task = parse_overrides(settings).get(section, {})
     return [word for word in words or () if word not in settings], task
 
 

@@ -16,8 +16,6 @@ from lexloom.stages.evaluate import Results
 from lexloom.stages.evaluate_decoders import decoder_task
 
 WRITES, FINDS, UNDERSTANDS = "writes", "finds what is hidden", "does a task"
-ASKED = (WRITES, UNDERSTANDS)
-"""Kinds that can do the same task, untrained and trained."""
 
 
 def evaluate(
@@ -47,10 +45,16 @@ def evaluate(
     paths = [Path(folder) for folder in folders]
     kinds = [kind_of(path) for path in paths]
     named = (changes or {}).get("name")
-    if set(kinds) == set(ASKED) or (set(kinds) == {WRITES} and named in ASKING):
-        decoders, tuned = ([path for path, kind in zip(paths, kinds, strict=True) if kind == does] for does in ASKED)
+    if set(kinds) == {WRITES, UNDERSTANDS} or (set(kinds) == {WRITES} and named in ASKING):
         return few_shot.evaluate_few_shot(
-            decoders, tuned, data, changes=changes or {}, prompt=prompt or {}, shots=shots, examples=examples, out=out
+            paths,
+            data,
+            decoders={path for path, kind in zip(paths, kinds, strict=True) if kind == WRITES},
+            changes=changes or {},
+            prompt=prompt or {},
+            shots=shots,
+            examples=examples,
+            out=out,
         )
     if shots or examples or prompt:
         fix = f"Set task.name to {', '.join(ASKING)}, and name a decoder."

@@ -3,7 +3,7 @@
 Fine-tuned models of the same task may stand beside it: all are judged on the same examples, in one table.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -53,17 +53,17 @@ class Exam:
 
 
 def evaluate_few_shot(
-    decoders: Sequence[Path],
-    tuned: Sequence[Path],
+    folders: Sequence[Path],
     data: Sequence[str],
     *,
+    decoders: Collection[Path],
     changes: Mapping[str, Any],
     prompt: Mapping[str, Any],
     shots: Sequence[int] = (),
     examples: Sequence[str] = (),
     out: Path | None = None,
 ) -> Results:
-    """Judge decoders, each with every number of `shots` in its prompts, and models fine-tuned for the same task.
+    """Judge `decoders`, each with every number of `shots` in its prompts, and the other folders, models of the task.
 
     `changes` are settings of the task (its name, unless a fine-tuned model says it), `prompt` those of
     `PromptSettings`; shots are taken from the `examples`. Returns what `evaluate_tasks` does, and the prompt; every
@@ -74,11 +74,15 @@ def evaluate_few_shot(
     counts = tuple(dict.fromkeys(shots)) or (0,)
     if min(counts) < 0:
         raise UserError(f"{min(counts)} examples can't be shown", where="--shots")
-    models = [load_task_model(path, changes) for path in tuned]
+    tuned = {path: load_task_model(path, changes) for path in folders if path not in decoders}
     settings = check(PromptSettings, dict(prompt), where="prompt")
-    exam = _exam(models, data, changes, settings, most=max(counts), examples=examples)
-    contenders = [one for path in decoders for one in _contenders(path, exam, counts)]
-    contenders += [tasks.predicted(str(path), model, exam.examples) for path, model in zip(tuned, models, strict=True)]
+    exam = _exam(list(tuned.values()), data, changes, settings, most=max(counts), examples=examples)
+    contenders = list[Contender]()
+    for path in folders:
+        if path in tuned:
+            contenders.append(tasks.predicted(str(path), tuned[path], exam.examples))
+        else:
+            contenders += _contenders(path, exam, counts)
     results = tasks.results_of(exam.name, exam.task, data, exam.examples, contenders, exam.ledger, None)
     results["prompt"] = _prompt_facts(exam, counts)
     if out is not None:

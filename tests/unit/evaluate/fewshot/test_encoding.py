@@ -49,7 +49,7 @@ def test_an_empty_context_begins_from_the_start_token(folder):
 
 def test_the_first_examples_are_left_out_where_the_context_is_full(folder):
     ledger = Ledger()
-    long, short = asked(Reading("To be", " not"), examples=("0123456789" * 4, "be", "to")), asked(Reading("be", " to"))
+    long, short = asked(Reading("To be", " not"), examples=("0123456789" * 8, "be", "to")), asked(Reading("be", " to"))
     (one,), (other,) = Encoder(folder, "\n").continuations([long, short], ledger)
     assert folder.tokenizer.decode(one.context) == "be\nto\nTo be"
     assert folder.tokenizer.decode(other.context) == "be"
