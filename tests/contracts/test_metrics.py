@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lexloom import metrics
-from lexloom.metrics import Metric
+from lexloom.metrics import Likelihood, Metric, Preferring
 
 RNG = np.random.default_rng(0)
 N = 60
@@ -29,6 +29,9 @@ WRITTEN = (
     pick(["the cat sat on the mat", ["a dog and a cat again", "no dog at all"], "我在上海，他在北京 2024"]),
 )
 ENGLISH = (pick(["", "The cat sat on a mat.", "a dog"]), pick(["the cat sat", ["a dog and a cat", "no dog at all"]]))
+
+LIKELY = (pick([Likelihood(2.5, 2, 4), Likelihood(9.0, 10, 12), Likelihood(0.5, 1, 7)]), ["an answer"] * N)
+PREFERRED = (pick([Preferring(-1.0, -3.5, 0.25), Preferring(-5.0, -4.0, -0.5), Preferring(-2.0, -2.0, 0.0)]), ["a"] * N)
 
 AVERAGES = ("micro", "macro", "weighted")
 CASES: list[tuple[Metric, tuple[list, list]]] = [
@@ -68,7 +71,15 @@ CASES: list[tuple[Metric, tuple[list, list]]] = [
     (metrics.exact_text(), WRITTEN),
     (metrics.distinct(1), WRITTEN),
     (metrics.repetition(2), WRITTEN),
+    (metrics.bits_per_byte(), LIKELY),
+    (metrics.nats_per_token(), LIKELY),
+    (metrics.preference_accuracy(), PREFERRED),
+    (metrics.reward_margin(), PREFERRED),
+    (metrics.chosen_log_probability(), PREFERRED),
+    (metrics.rejected_log_probability(), PREFERRED),
 ]
+UNBOUNDED = ("reward margin", "chosen log-probability", "rejected log-probability")
+BOUNDED = [case for case in CASES if case[0].name not in UNBOUNDED]
 WRITING = ("BLEU", "chrF", "ROUGE", "repetition")
 EXACT = [case for case in CASES if not case[0].name.startswith("distinct")]  # drawing texts twice would find too few
 EVERY = pytest.mark.parametrize(("metric", "data"), CASES, ids=[metric.name for metric, _ in CASES])
@@ -99,7 +110,7 @@ def test_what_is_called_additive_depends_on_sums_alone(metric, data):
     assert (summed == pytest.approx(metric.value(rows), abs=1e-12)) == metric.additive
 
 
-@EVERY
+@pytest.mark.parametrize(("metric", "data"), BOUNDED, ids=[metric.name for metric, _ in BOUNDED])
 def test_perfect_predictions_are_best_and_the_order_of_examples_is_nothing(metric, data):
     predictions, references = data
     value = metric.value(metric.rows(predictions, references))
@@ -114,6 +125,10 @@ def test_perfect_predictions_are_best_and_the_order_of_examples_is_nothing(metri
 def perfect_predictions(name, references):
     if name == "top-2 accuracy":
         return [[reference] for reference in references]
+    if name in ("bits per byte of answers", "nats per token"):
+        return [Likelihood(0.0, 1, 1)] * N
+    if name == "preference accuracy":
+        return [Preferring(0.0, -1.0, 1.0)] * N
     if name == "distinct-1":
         return [f"word{number}" for number in range(N)]
     if name.startswith(("exact", "answer", *WRITING)):

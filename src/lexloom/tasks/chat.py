@@ -16,8 +16,7 @@ from lexloom.generate.settings import SamplingSettings
 from lexloom.generate.text import Reply, collect, generate_text
 from lexloom.labelled.conversations import stream_conversations
 from lexloom.labelled.examples import Conversation
-from lexloom.metrics import Metric, chrf, distinct, repetition
-from lexloom.metrics.likelihood import Likelihood, bits_per_byte, nats_per_token
+from lexloom.metrics import Likelihood, Metric, bits_per_byte, chrf, distinct, nats_per_token, repetition
 from lexloom.nn.loss import vocabulary_loss
 from lexloom.objectives.contract import Batch, Loss
 from lexloom.tasks.batches import batch_of

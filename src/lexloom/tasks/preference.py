@@ -18,8 +18,8 @@ from torch.nn import functional
 from lexloom.base.ledger import Ledger
 from lexloom.labelled.conversations import stream_preferences
 from lexloom.labelled.examples import Preference
-from lexloom.metrics import Metric
-from lexloom.metrics.likelihood import (
+from lexloom.metrics import (
+    Metric,
     Preferring,
     chosen_log_probability,
     preference_accuracy,
