@@ -189,8 +189,10 @@ def _groups(judged: Judged) -> list[bytes]:
 
 
 def _right(judged: Judged) -> list[bool] | None:
-    """Whether each prediction is right; None for numbers and replies, which are more or less near."""
+    """Whether each prediction is right; None for numbers and what a model writes, which are more or less near."""
     if not judged.plain or isinstance(judged.plain[0], NUMBERS) or "reply" in judged.predictions[0]:
+        return None
+    if isinstance(judged.plain[0], str) and "text" in judged.predictions[0]:
         return None
     if "answer" in judged.predictions[0]:
         rows_N2 = exact_match().rows(judged.plain, judged.references)

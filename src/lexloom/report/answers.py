@@ -23,6 +23,8 @@ KINDS = (
     Kind("label", lambda label: [label]),
     Kind("labels", lambda labels: labels),
     Kind("tags", entities_of, lambda entity: str(entity[2])),
+    Kind("choice"),
+    Kind("text"),
     Kind("score"),
 )
 

@@ -24,6 +24,7 @@ MOST_CONFUSED = 20
 """Labels of a confusion matrix that can still be read; beyond, only the pairs confused most are told."""
 MOST_PAIRS = 10
 MOST_ERRORS = 20
+MOST_WRITTEN = 12
 TEXT_CHARACTERS = 240
 LEAST_SLICE = 5
 SPREAD = ("mean", "deviation", "least", "greatest")
@@ -50,6 +51,7 @@ def task_sections(run: Run) -> Row:
         "figures": figures_table(run),
         "spread": spread_table(run),
         "split": SPLITS.get(split, (split, split)),
+        "written": written_table(answers) if answers else None,
         "labels": labels_table(answers) if answers else None,
         "confusion": confusion_table(found),
         "calibration": calibration_figure(found),
@@ -122,6 +124,30 @@ def stated(figure: Row) -> Row:
 
 def _number(value: float, *, percent: bool) -> str:
     return f"{100 * value:.2f}" if percent else f"{value:.4f}"
+
+
+# ---- texts ----
+
+
+def written_table(answers: Answers) -> Row | None:
+    """What was written to a few examples: evenly spaced, so that nobody has chosen them."""
+    if answers.kind.field != "text":
+        return None
+    total = len(answers.lines)
+    chosen = sorted({number * total // MOST_WRITTEN for number in range(MOST_WRITTEN)})
+    return {
+        "shown": count(len(chosen)),
+        "of": count(total),
+        "rows": [
+            {
+                "where": _place(answers.lines[number]["where"]),
+                "text": " ‖ ".join(answers.lines[number].get("texts", ())[:1])[:TEXT_CHARACTERS],
+                "reference": " / ".join(answers.references[number])[:TEXT_CHARACTERS] or "—",
+                "written": answers.predictions[number][:TEXT_CHARACTERS] or "—",
+            }
+            for number in chosen
+        ],
+    }
 
 
 # ---- labels ----

@@ -41,6 +41,7 @@ LINES = {
     "span": [line(n, ["the Answer"], answer="answer" if n % 2 else "wrong", probability=0.5) for n in range(20)],
     "similarity": [line(n, n / 10, score=np.cos(n)) for n in range(30)],
     "choice": [line(n, n % 2, choice=n % 3 % 2, text="blue", probability=0.5) for n in range(20)],
+    "text2text": [line(n, [f"ein Mann {n}"], text=f"ein Mann {n % 7}", score=-0.5) for n in range(40)],
     "several": [line(n, ["a", "b"], labels=["a"] if n % 2 else ["b", "a"]) for n in range(20)],
 }
 
@@ -160,6 +161,15 @@ def test_errors_calibration_and_slices_are_those_of_the_results(make_run):
     assert calibrated["picture"].startswith("<svg")
     (group,) = slices["groups"]
     assert group["rows"] == [("5 to 40 characters", "30", {"value": "50.00", "interval": "40.00–60.00", "detail": ""})]
+
+
+def test_of_texts_some_are_shown_that_nobody_has_chosen(make_run):
+    sections = task_sections(read_run(make_run("text2text")))
+    rows = sections["written"]["rows"]
+    assert [row["where"] for row in rows] == [f"x.csv:{number * 40 // 12 + 2}" for number in range(12)]
+    assert (rows[3]["reference"], rows[3]["written"]) == ("ein Mann 10", "ein Mann 3")
+    assert (sections["scatter"], sections["ranks"], sections["labels"]) == (None, [], None)
+    assert task_sections(read_run(make_run("choice")))["written"] is None
 
 
 def test_of_numbers_those_furthest_off_in_rank_are_told(make_run):
