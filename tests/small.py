@@ -45,6 +45,20 @@ MODELS = {
         "window": 4,
         "context": CONTEXT,
     },
+    "transformer": {"family": "transformer", "width": 48, "layers": 2, "heads": 2, "ffn_width": 96, "context": CONTEXT},
+    "t5": {
+        "family": "t5",
+        "width": 48,
+        "layers": 2,
+        "decoder_layers": 1,
+        "heads": 2,
+        "head_width": 16,
+        "ffn_width": 96,
+        "context": CONTEXT,
+        "gated": True,
+        "tied": False,
+        "scaled": False,
+    },
 }
 
 
@@ -57,7 +71,7 @@ def wordpiece_tokenizer(vocab_size: int) -> Tokenizer:
     return Tokenizer(inner.to_str().encode(), config_for(SPECIAL_TOKENS["wordpiece"]))
 
 
-def prepared_folder(place: Path, *, seed: int = 0, tokenizer: str = "characters") -> Path:
+def prepared_folder(place: Path, *, seed: int = 0, tokenizer: str = "characters", sentinels: int | None = None) -> Path:
     """Write a corpus of made-up verses into `place` and prepare it."""
     place.mkdir(parents=True, exist_ok=True)
     rng = random.Random(seed)
@@ -65,7 +79,7 @@ def prepared_folder(place: Path, *, seed: int = 0, tokenizer: str = "characters"
     (place / "corpus.txt").write_text("\n\n".join(verses), encoding="utf-8")
     sections = {
         "data": {"sources": [str(place / "corpus.txt")], "documents": "paragraph"},
-        "tokenizer": {"kind": tokenizer, "vocab_size": 64},
+        "tokenizer": {"kind": tokenizer, "vocab_size": 64, "sentinels": sentinels},
         "split": {"validation_share": 0.2},
         "workers": 1,
     }

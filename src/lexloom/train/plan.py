@@ -111,7 +111,9 @@ def _added_up(
     memory_bytes = peak_rss_bytes()
     tokens = round(course.total_units * course.mean_tokens)
     tokens_per_s = course.mean_tokens * settings.batch_units / step_s
-    flops = flops_per_token(model, course.mean_tokens, scored_share=course.objective.scored_share)
+    objective = course.objective
+    shares = {"scored_share": objective.scored_share, "source_share": objective.source_share}
+    flops = flops_per_token(model, course.mean_tokens, **shares)
     peak = measured_peak_flops()
     checkpoint_bytes = parameter_bytes + optimizer_bytes
     return Plan(

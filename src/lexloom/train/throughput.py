@@ -15,15 +15,18 @@ SIDE = 1024
 MEASURE_S = 0.3
 
 
-def flops_per_token(model: nn.Module, context: float, *, scored_share: float = 1.0) -> float:
+def flops_per_token(model: nn.Module, context: float, *, scored_share: float = 1.0, source_share: float = 0.0) -> float:
     """Floating-point operations to train on one token: 6 per weight that multiplies it, plus attention.
 
     Embedding look-ups multiply nothing; the vocabulary does, if the model foretells tokens. It and what comes behind
     the last layer's attention are computed at the share of the tokens that is scored. Attention: 2 products, 2
     operations per element, half of the context on average if it is causal, else all of it; forward once and backward
-    twice. Source: Kaplan et al. 2020, arXiv:2001.08361, section 2.1.
+    twice. Of encoder-decoders, the encoder reads `source_share` of the tokens, the decoder those that are scored.
+    Source: Kaplan et al. 2020, arXiv:2001.08361, section 2.1.
     """
     config: Any = model.config
+    if hasattr(config, "writing_layers"):
+        return _encoder_decoder_flops(model, context * source_share, context * scored_share) / context
     last = f"blocks.{config.layers - 1}."
     behind = (f"{last}attention.output.", f"{last}mlp.", "transform.")
     weights = sum(
@@ -34,6 +37,20 @@ def flops_per_token(model: nn.Module, context: float, *, scored_share: float = 1
         weights += scored_share * config.vocab_size * config.width
     seen = context if not hasattr(model, "new_cache") else context / 2
     flops: float = 6.0 * (weights + 2 * config.layers * config.width * seen)
+    return flops
+
+
+def _encoder_decoder_flops(model: nn.Module, source: float, target: float) -> float:
+    """Operations to train on a pair of so many tokens; what makes keys and values of the source counts as its own."""
+    config: Any = model.config
+    weights = config.vocab_size * config.width * target
+    for name, matrix in kinds_of(model).matrices.items():
+        of_source = name.startswith("encoder.") or ".source_attention.kv." in name
+        weights += matrix.numel() * (source if of_source else target)
+    inner = getattr(config, "inner_width", config.width)
+    reading = config.layers * source * source
+    writing = config.writing_layers * target * (target / 2 + source)
+    flops: float = 6.0 * (weights + 2 * inner * (reading + writing))
     return flops
 
 

@@ -139,7 +139,7 @@ def test_the_plan_counts_the_vocabulary_where_it_is_scored_and_attention_both_wa
         ("bert", {}, "model.family: bert is an encoder, and the objective is for a decoder"),
         ("gpt", {"objective": "masked"}, "model.family: gpt is a decoder, and the objective is for an encoder"),
         ("modernbert", {"objective": "masked+next"}, "objective: modernbert has no head for this objective"),
-        ("bert", {"objective": "masked", "model": {"head": "token"}}, "model.head: the objective decides the head"),
+        ("bert", {"objective": "masked", "model": {"head": "token"}}, "model.head: what is learned decides it"),
         ("bert", {"objective": "mask"}, "objective: unknown value 'mask'; did you mean 'masked'?"),
         ("bert", {"objective": "masked", "sample_every": 3}, "train.sample_prompts: '' has no [MASK]"),
         (
