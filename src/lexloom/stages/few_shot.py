@@ -124,7 +124,7 @@ def _exam(
     check_words(prompt.words, labels)
     setting = Setting(tokenizer=None, settings=settled, labels=labels, max_tokens=0)  # type: ignore[arg-type]
     if not asking.compares:
-        task, tests = exactly(task), _with_target(tests, ledger)
+        task, tests = exactly(task, cloze=prompt.cloze), _with_target(tests, ledger)
     queries = [asking.query(example, setting, prompt.words) for example in tests]
     pool = choosing.pool([asking.query(example, setting, prompt.words) for example in known], queries, ledger)
     kind = "cloze" if prompt.cloze else asking.kind(tests)

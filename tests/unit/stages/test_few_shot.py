@@ -1,6 +1,7 @@
 """`evaluate` asks decoders to do a task, alone or beside fine-tuned models, and says exactly how it asked."""
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import pytest
 
 from lexloom.base.errors import DataError, RecipeError, UserError
 from lexloom.cli import main
+from lexloom.generate.reply import continue_texts, load_speaker
+from lexloom.generate.settings import SamplingSettings
+from lexloom.generate.text import collect
 from lexloom.stages.evaluating import describe, evaluate
 from tests.folders import write_model
 from tests.task_folders import write_task_model
@@ -140,6 +144,42 @@ def test_what_is_left_out_of_prompts_is_said(choices, tmp_path):
     examples = written(tmp_path / "e.jsonl", [{**row, "query": f"other {row['query']}"} for row in CHOICES])
     (model,) = evaluate([str(narrow)], [choices], changes={"name": "choice"}, shots=[4], examples=[examples])["models"]
     assert any("example left out, the context is full" in note for note in model["notes"])
+
+
+def test_a_cloze_is_right_where_greedy_decoding_says_the_target(decoder, tmp_path):
+    rows = [
+        {"context": text, "word": word} for text in ("To be, or not", "春眠不觉晓，") for word in ("to", "处处", "0")
+    ]
+    data = written(tmp_path / "cloze.jsonl", [*rows, {"context": "no target", "word": None}])
+    columns = {"name": "text2text", "source": "context", "target": "word"}
+    results = evaluate([decoder], [data], changes=columns, prompt={"cloze": True}, out=tmp_path / "out")
+    (model,) = results["models"]
+    lines = (tmp_path / "out" / model["predictions"]).read_text(encoding="utf-8").splitlines()
+    said = [json.loads(line) for line in lines]
+    assert len(said) == len(rows)
+    assert [one["predicted_foretold"] for one in said] == [one["predicted_text"] == one["word"] for one in said]
+    assert list(model["figures"]) == ["exact text", "perplexity"]
+    nats = [-one["predicted_score"] for one in said]
+    assert model["figures"]["perplexity"]["value"] == pytest.approx(math.exp(sum(nats) / len(nats)))
+    assert next(row for row in results["ledger"] if "not asked" in row["outcome"])["documents"] == 1
+
+
+def test_written_answers_are_the_greedy_line_after_the_prompt(decoder, tmp_path):
+    rows = [{"source": text, "target": "be"} for text in ("To be", "or not", "春眠")]
+    data = written(tmp_path / "qa.jsonl", rows)
+    results = evaluate(
+        [decoder],
+        [data],
+        changes={"name": "text2text"},
+        prompt={"max_tokens": 5, "template": "{text} = {answer}"},
+        out=tmp_path / "out",
+    )
+    settings = SamplingSettings(temperature=0, max_tokens=5, stop=("\n",))
+    prompts = [f"{row['source']} =" for row in rows]
+    alone = collect(continue_texts(load_speaker(Path(decoder)), prompts, settings), len(rows))
+    lines = (tmp_path / "out" / "predictions-1.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["predicted_text"] for line in lines] == [reply.text.strip() for reply in alone]
+    assert next(iter(results["models"][0]["figures"])) == "exact text"
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,9 @@ SAID: dict[Score, str] = {
 }
 
 
-def exactly(task: Task) -> Task:
-    """The same task, judged first of all by whether the text is exactly the target."""
-    return replace(task, judge=lambda setting: (exact_text(),))
+def exactly(task: Task, *, cloze: bool) -> Task:
+    """The same task, judged first of all by whether the text is exactly the target; in a cloze by nothing else."""
+    return replace(task, judge=lambda setting: (exact_text(), *(() if cloze else task.judge(setting))))
 
 
 def more_figures(
