@@ -13,10 +13,12 @@ from lexloom.base.files import read_json, write_json
 from lexloom.base.rng import generator
 from lexloom.models import FAMILIES, new_model, with_head
 from lexloom.models.folder import load_model, save_model
+from lexloom.models.reading import reading
 from lexloom.nn.attention import recorded_attention
 from lexloom.nn.dropout import seed_dropout
 from lexloom.nn.linear import linear
 from lexloom.nn.loss import vocabulary_loss
+from lexloom.nn.source import Source, recorded_source_attention, source_of
 
 VOCAB_SIZE = 97
 CONTEXT = 48
@@ -39,16 +41,34 @@ SMALL: dict[str, dict[str, Any]] = {
     },
     "bert": {"width": 24, "layers": 2, "heads": 3, "ffn_width": 40, "types": 3},
     "modernbert": {"width": 24, "layers": 3, "heads": 3, "ffn_width": 28, "window": 4, "global_every": 2},
+    "transformer": {"width": 24, "layers": 2, "decoder_layers": 3, "heads": 3, "ffn_width": 40, "start_id": 5},
+    "t5": {
+        "width": 20,
+        "layers": 2,
+        "decoder_layers": 3,
+        "heads": 3,
+        "head_width": 8,
+        "ffn_width": 28,
+        "buckets": 8,
+        "furthest": 16,
+        "gated": True,
+        "tied": False,
+        "scaled": False,
+        "start_id": 5,
+    },
 }
-DECODERS = [name for name, family in FAMILIES.items() if family.kind == "decoder"]
+WRITERS = [name for name, family in FAMILIES.items() if family.kind != "encoder"]
 HEADS = [(name, head) for name, family in FAMILIES.items() for head in family.heads]
 every_family = pytest.mark.parametrize("family", FAMILIES)
-every_decoder = pytest.mark.parametrize("family", DECODERS)
+every_writer = pytest.mark.parametrize("family", WRITERS)
+every_translator = pytest.mark.parametrize(
+    "family", [name for name, family in FAMILIES.items() if family.kind == "encoder-decoder"]
+)
 every_encoder = pytest.mark.parametrize(
     "family", [name for name, family in FAMILIES.items() if family.kind == "encoder"]
 )
 every_head = pytest.mark.parametrize(("family", "head"), HEADS)
-everything = pytest.mark.parametrize(("family", "head"), [*((name, None) for name in DECODERS), *HEADS])
+everything = pytest.mark.parametrize(("family", "head"), [*((name, None) for name in WRITERS), *HEADS])
 
 
 def small_config(family: str, head: str | None = None, *, dropout: float = 0.0) -> Any:
@@ -74,9 +94,9 @@ def random_ids(*shape: int, seed: int = 3) -> torch.Tensor:
 
 def all_outputs(model: Any, ids_BL: torch.Tensor, runs: list[int] | None = None) -> torch.Tensor:
     """Everything that the model makes of its hidden states, (B, L, columns)."""
-    x_BLD = model.hidden(ids_BL, runs=runs)
     if not hasattr(model, "next_scores") or model.next is None:
         return model(ids_BL, runs=runs)
+    x_BLD = model.hidden(ids_BL, runs=runs)
     return torch.cat([model.scores(x_BLD), model.next_scores(x_BLD)], dim=-1)
 
 
@@ -150,11 +170,11 @@ def test_recorded_attention_is_what_every_layer_computed_with(family):
     model = small_model(family)
     ids_BL, runs = random_ids(2, 12), [5, 5, 13, 1]
     with torch.no_grad():
-        plain = model.hidden(ids_BL, runs=runs)
+        plain = model(ids_BL, runs=runs)
         with recorded_attention() as layers:
-            assert (model.hidden(ids_BL, runs=runs) - plain).abs().max() < TOLERANCE
-        model.hidden(ids_BL)
-    assert len(layers) == model.config.layers
+            assert (model(ids_BL, runs=runs) - plain).abs().max() < TOLERANCE
+        model(ids_BL)
+    assert len(layers) == model.config.layers + getattr(model.config, "writing_layers", 0)
     for layer in layers:
         assert [tuple(weights_HLL.shape) for weights_HLL in layer] == [(model.config.heads, n, n) for n in runs]
         assert all((weights_HLL.sum(-1) - 1).abs().max() < TOLERANCE for weights_HLL in layer)
@@ -265,12 +285,41 @@ def test_a_head_is_drawn_anew_only_if_it_changes(family):
         with_head(model, "tokens", 3, seed=8)
 
 
-# ---- promises of decoders ----
+# ---- promises of what writes: decoders, and encoder–decoders that have read a text ----
 
 
-@every_decoder
-def test_shapes_are_those_of_the_contract(family):
+SOURCE = [17, 3, 96, 0, 41, 5, 77]
+
+
+class Reader:
+    """An encoder–decoder all of whose rows look at the same source, so that it is a decoder."""
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.config = model, model.config
+        self.scores, self.features, self.head_weight_VD = model.scores, model.features, model.head_weight_VD
+
+    def hidden(self, ids_BL: torch.Tensor, *, runs: Any = None, cache: Any = None) -> torch.Tensor:
+        source = self._source(len(ids_BL if runs is None else runs)) if cache is None else None
+        return self.model.hidden(ids_BL, source=source, runs=runs, cache=cache)
+
+    def __call__(self, ids_BL: torch.Tensor, **more: Any) -> torch.Tensor:
+        return self.scores(self.hidden(ids_BL, **more))
+
+    def new_cache(self, batch: int, tokens: int) -> Any:
+        return self.model.new_cache(batch, tokens, source=self._source(batch))
+
+    def _source(self, texts: int) -> Source:
+        return source_of(self.model.encode(torch.tensor([SOURCE] * texts)))
+
+
+def small_writer(family: str) -> Any:
     model = small_model(family)
+    return Reader(model) if FAMILIES[family].kind == "encoder-decoder" else model
+
+
+@every_writer
+def test_shapes_are_those_of_the_contract(family):
+    model = small_writer(family)
     ids_BL = random_ids(2, 7)
     hidden_BLD = model.hidden(ids_BL)
     assert hidden_BLD.shape == (2, 7, model.config.width)
@@ -279,9 +328,9 @@ def test_shapes_are_those_of_the_contract(family):
     assert torch.equal(model.scores(hidden_BLD), model(ids_BL))
 
 
-@every_decoder
+@every_writer
 def test_no_token_sees_a_later_one(family):
-    model = small_model(family)
+    model = small_writer(family)
     ids_BL = random_ids(1, 20)
     changed_BL = ids_BL.clone()
     changed_BL[0, 12] = (changed_BL[0, 12] + 1) % VOCAB_SIZE
@@ -291,10 +340,10 @@ def test_no_token_sees_a_later_one(family):
     assert (difference_L[12:] > 0).all()
 
 
-@every_decoder
+@every_writer
 def test_cached_chunked_batched_and_plain_scores_agree(family):
     """Fault I1: random prompts of unequal lengths, prefilled in random chunks, in random company."""
-    model = small_model(family)
+    model = small_writer(family)
     rng = generator("cache", family)
     with torch.inference_mode():
         for _ in range(CASES_PER_FAMILY):
@@ -329,9 +378,9 @@ def score_in_company(model: Any, rows: list[torch.Tensor], lengths: list[int], r
     return found
 
 
-@every_decoder
+@every_writer
 def test_kept_rows_go_on_where_they_were(family):
-    model = small_model(family)
+    model = small_writer(family)
     ids_BL = random_ids(3, 10)
     cache = model.new_cache(3, 20)
     with torch.inference_mode():
@@ -345,9 +394,9 @@ def test_kept_rows_go_on_where_they_were(family):
             assert (found[row] - whole).abs().max() < TOLERANCE
 
 
-@every_decoder
+@every_writer
 def test_a_full_cache_is_refused(family):
-    model = small_model(family)
+    model = small_writer(family)
     cache = model.new_cache(1, 4)
     with torch.inference_mode():
         model(random_ids(1, 3), cache=cache)
@@ -358,7 +407,7 @@ def test_a_full_cache_is_refused(family):
         model.new_cache(1, CONTEXT + 1)
 
 
-@every_decoder
+@pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if family.kind == "decoder"])
 def test_learns_eight_examples_by_heart(family):
     model = new_model(family, small_config(family), seed=1).train()
     ids_BL = random_ids(8, 13)
@@ -370,3 +419,146 @@ def test_learns_eight_examples_by_heart(family):
         loss.backward()
         optimizer.step()
     assert loss < 0.5
+
+
+# ---- promises of encoder–decoders ----
+
+
+def random_texts(rng: Any, *lengths: int) -> list[list[int]]:
+    return [rng.integers(VOCAB_SIZE, size=length).tolist() for length in lengths]
+
+
+def flat(texts: list[list[int]]) -> list[int]:
+    return [token for text in texts for token in text]
+
+
+def packed(model: Any, sources: list[list[int]]) -> Source:
+    runs = [len(text) for text in sources]
+    return source_of(model.encode(torch.tensor([flat(sources)]), runs=runs), runs)
+
+
+def alone(model: Any, source: list[int], target: list[int]) -> torch.Tensor:
+    return model(torch.tensor([target]), source_BL=torch.tensor([source]))[0]
+
+
+@every_translator
+def test_packed_pairs_score_as_each_alone(family):
+    """Forward and backward, where the lengths of sources and targets repeat and where they don't."""
+    model = small_model(family)
+    rng = generator("pairs", family)
+    for _ in range(10):
+        sources = random_texts(rng, *rng.integers(1, 12, size=6).tolist(), 7, 7, 7)
+        targets = random_texts(rng, *rng.integers(1, 12, size=7).tolist(), 4, 4)
+        apart = torch.cat([alone(model, *pair) for pair in zip(sources, targets, strict=True)])
+        runs = [len(text) for text in targets]
+        x_1TD = model.hidden(torch.tensor([flat(targets)]), source=packed(model, sources), runs=runs)
+        together = model.scores(x_1TD)[0]
+        assert (apart - together).abs().max() < TOLERANCE
+        weight = torch.randn(apart.shape, generator=torch.Generator().manual_seed(0))
+        gradients = [torch.autograd.grad((x * weight).sum(), list(model.parameters())) for x in (apart, together)]
+        assert all((a - b).abs().max() < TOLERANCE * max(1.0, a.abs().max()) for a, b in zip(*gradients, strict=True))
+
+
+@every_translator
+def test_every_target_token_sees_its_whole_source_and_no_other(family):
+    model = small_model(family)
+    rng = generator("sees", family)
+    sources, target = random_texts(rng, 6, 9), random_texts(rng, 5)[0]
+    expected_LV = alone(model, sources[0], target)
+    for place in range(6):
+        changed = [*sources[0]]
+        changed[place] = (changed[place] + 1) % VOCAB_SIZE
+        assert ((alone(model, changed, target) - expected_LV).abs().amax(1) > 0).all()
+    both_BLD = model.hidden(torch.tensor([target, target]), source=packed(model, sources))
+    assert (model.scores(both_BLD[0]) - expected_LV).abs().max() < TOLERANCE
+
+
+@every_translator
+def test_beams_of_many_sources_go_on_where_they_were(family):
+    """Rows are kept again and again, doubled, exchanged and dropped, sources with them."""
+    model = small_model(family)
+    rng = generator("beams", family)
+    sources = random_texts(rng, 5, 9, 1, 9, 3)
+    with torch.inference_mode():
+        cache = model.new_cache(len(sources), CONTEXT, source=packed(model, sources))
+        rows = [(source, []) for source in sources]
+        for _ in range(12):
+            new = rng.integers(VOCAB_SIZE, size=(len(rows), int(rng.integers(1, 3)))).tolist()
+            rows = [(source, target + ids) for (source, target), ids in zip(rows, new, strict=True)]
+            found_BLV = model.scores(model.hidden(torch.tensor(new), cache=cache))
+            for found_LV, row in zip(found_BLV, rows, strict=True):
+                assert (found_LV - alone(model, *row)[-len(new[0]) :]).abs().max() < TOLERANCE
+            kept = rng.integers(len(rows), size=int(rng.integers(1, 9))).tolist()
+            cache.keep(kept)
+            rows = [rows[row] for row in kept]
+
+
+@every_translator
+def test_beams_share_the_keys_of_their_source(family):
+    model = small_model(family)
+    sources = random_texts(generator("shared", family), 5, 9)
+    with torch.inference_mode():
+        cache = model.new_cache(2, CONTEXT, source=packed(model, sources))
+        model.hidden(torch.tensor([[1], [2]]), cache=cache)
+        before = cache.source_bytes
+        cache.keep([0, 0, 0, 1, 1, 1])
+        assert cache.source_bytes == before
+        cache.keep([4, 4])
+        assert cache.source_bytes <= before / 2
+
+
+@every_translator
+def test_recorded_attention_to_the_source_is_what_every_layer_computed_with(family):
+    model = small_model(family)
+    sources, targets = (random_texts(generator("look", family), *lengths) for lengths in ((5, 9, 5), (4, 2, 7)))
+    runs = [len(text) for text in targets]
+    with torch.no_grad():
+        given, ids_1T = packed(model, sources), torch.tensor([flat(targets)])
+        plain = model.hidden(ids_1T, source=given, runs=runs)
+        with recorded_source_attention() as layers:
+            assert (model.hidden(ids_1T, source=given, runs=runs) - plain).abs().max() < TOLERANCE
+        with recorded_source_attention() as apart:
+            alone(model, sources[1], targets[1])
+    assert len(layers) == model.config.writing_layers
+    for layer, single in zip(layers, apart, strict=True):
+        shapes = [(model.config.heads, len(t), len(s)) for s, t in zip(sources, targets, strict=True)]
+        assert [tuple(weights_HLS.shape) for weights_HLS in layer] == shapes
+        assert all((weights_HLS.sum(-1) - 1).abs().max() < TOLERANCE for weights_HLS in layer)
+        assert (layer[1] - single[0]).abs().max() < TOLERANCE
+
+
+@every_translator
+def test_features_times_the_head_are_the_vocabulary_scores(family):
+    model = small_model(family)
+    x_SD = torch.randn(4, model.config.width, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(linear(model.features(x_SD), model.head_weight_VD, model.head_bias_V), model.scores(x_SD))
+
+
+@every_translator
+def test_learns_eight_pairs_by_heart(family):
+    """Targets that only the source tells."""
+    model = new_model(family, small_config(family), seed=1).train()
+    rng = generator("by heart", family)
+    sources = random_texts(rng, 3, 5, 7, 3, 5, 7, 4, 9)
+    targets = random_texts(rng, 6, 6, 6, 6, 4, 4, 4, 4)
+    runs = [len(text) for text in targets]
+    ids_1T = torch.tensor([[token for text in targets for token in (model.config.start_id, *text[:-1])]])
+    targets_T = torch.tensor(flat(targets))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3, betas=(0.9, 0.95))
+    for _ in range(120):
+        x_TD = model.features(model.hidden(ids_1T, source=packed(model, sources), runs=runs)[0])
+        loss = vocabulary_loss(x_TD, model.head_weight_VD, targets_T, bias=model.head_bias_V) / len(targets_T)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.3
+
+
+@every_translator
+def test_a_source_beyond_the_context_or_without_words_is_refused(family):
+    model = small_model(family)
+    with pytest.raises(UserError, match="context of 48"):
+        model.encode(random_ids(1, CONTEXT + 1))
+    for text, message in (([1] * (CONTEXT + 1), "context of 48"), ([], "empty"), ([VOCAB_SIZE], "vocabulary of 97")):
+        with pytest.raises(UserError, match=f"source text 1 .*{message}"):
+            reading(model, [[1], text])

@@ -370,7 +370,8 @@ def from_hugging_face(values: Mapping[str, Any]) -> Config:
     ours = read_config(values, known=KEYS, fixed=FIXED, harmless=HARMLESS_HERE)
     default = "gated-gelu" if values.get("model_type") == "mt5" else "relu"
     gated = values.get("feed_forward_proj", default) == FEED_FORWARDS[True]
-    return Config(**ours, gated=gated, tied=values.get("tie_word_embeddings", True), scaled=_is_scaled(values))
+    config = Config(**ours, gated=gated, tied=values.get("tie_word_embeddings", True), scaled=_is_scaled(values))
+    return replace(config, decoder_layers=None) if config.decoder_layers == config.layers else config
 
 
 def _is_scaled(values: Mapping[str, Any]) -> bool:

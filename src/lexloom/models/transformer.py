@@ -7,7 +7,7 @@ Axes: B batch, L length, S source tokens, D width, H heads, K head width, V voca
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -353,7 +353,8 @@ def from_hugging_face(values: Mapping[str, Any]) -> Config:
     for theirs, same in SAME.items():
         if values.get(theirs) not in (None, values[same]):
             raise UserError(f"{values[theirs]!r} differs from {same} {values[same]!r}", where=theirs)
-    return Config(**read_config(values, known=KEYS, fixed=FIXED, harmless=HARMLESS_HERE | SAME.keys()))
+    config = Config(**read_config(values, known=KEYS, fixed=FIXED, harmless=HARMLESS_HERE | SAME.keys()))
+    return replace(config, decoder_layers=None) if config.decoder_layers == config.layers else config
 
 
 def to_hugging_face(config: Config) -> dict[str, Any]:

@@ -59,6 +59,11 @@ class SourceCache(Cache):
         if text_of != self._text_of:
             self._arrange(text_of)
 
+    @property
+    def source_bytes(self) -> int:
+        """The memory that the keys and values of the source texts take."""
+        return sum(keys.nbytes + values.nbytes for keys, values in self._source)
+
     def _arrange(self, text_of: list[int]) -> None:
         """Lay out the rows: `_places` picks as many rows of each text, `_back` picks the rows from what comes of it."""
         used = sorted(set(text_of))
