@@ -1,7 +1,6 @@
 """`lexloom evaluate` for fine-tuned models, and for predictions that were saved by anybody."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,11 @@ from lexloom.base.ledger import Ledger
 from lexloom.base.recipe import check, choose
 from lexloom.evaluate.intervals import Difference
 from lexloom.evaluate.tasks import Figure, TaskResults, compare, judge, labelled
-from lexloom.labelled.files import FileSettings, open_sources
 from lexloom.stages.evaluate import RESULTS, Results
-from lexloom.stages.predict import PREFIX, cut_note
+from lexloom.stages.predict import cut_note
+from lexloom.stages.saved import saved_predictions
 from lexloom.tasks import TASKS, Prediction, Setting, Task
 from lexloom.tasks.folder import StoredTask, TaskModel, load_task_model
-from lexloom.text.readers import ROWS
 
 CONFUSED_SHOWN = 5
 MISTAKES_SHOWN = 5
@@ -67,9 +65,9 @@ def evaluate_predictions(
 ) -> Results:
     """Judge saved predictions, one for each example and in their order, without a model.
 
-    A file is what `lexloom predict` or a fine-tuning run wrote, or any JSON lines or CSV with the fields of the task's
-    predictions (`label`, `score`, `tags`, `answer`, `choice`). `changes` names the task. Returns and raises as
-    `evaluate_tasks`.
+    A file is what `lexloom predict` or a fine-tuning run wrote, any JSON lines or CSV with the fields of the task's
+    predictions (`label`, `score`, `tags`, `answer`, `choice`, `text`), or a plain file with a text a line. `changes`
+    names the task. Returns and raises as `evaluate_tasks`.
     """
     settings = dict(changes)
     name = settings.pop("name", None)
@@ -83,7 +81,7 @@ def evaluate_predictions(
     setting = Setting(tokenizer=None, settings=settled, labels=task.labels(examples, settled), max_tokens=0)  # type: ignore[arg-type]
     contenders = []
     for file in predictions:
-        found = _saved(file, task, len(examples))
+        found = saved_predictions(file, task, settled, len(examples))
         contenders.append(Contender(file, found, setting, judge(task, examples, found, setting)))
     return results_of(name, task, data, examples, contenders, ledger, out)
 
@@ -119,53 +117,6 @@ def predicted(name: str, model: TaskModel, examples: Sequence[Any]) -> Contender
     return Contender(name, predictions, model.setting, results, () if note is None else (f"{name}: {note}",))
 
 
-def _saved(file: str, task: Task, examples: int) -> list[Prediction]:
-    found = []
-    for number, row in enumerate(_rows(file), start=1):
-        prediction = _fields(row)
-        try:
-            task.plain(prediction)
-        except (KeyError, TypeError, ValueError):
-            named = ", ".join(prediction) or "none"
-            what = f"holds no prediction of this task, only the fields {named}"
-            raise DataError(what, where=f"{file} row {number}") from None
-        found.append(prediction)
-    if len(found) != examples:
-        raise DataError(
-            f"holds {len(found):,} predictions for {examples:,} examples",
-            where=file,
-            fix="Predict exactly the rows of the data, in their order.",
-        )
-    return found
-
-
-def _rows(file: str) -> Iterator[Mapping[str, Any]]:
-    for reading in open_sources([file], FileSettings(suffix=".jsonl"), Ledger()):
-        for number, row in ROWS[reading.source.format](reading, ()):
-            if not isinstance(row, dict):
-                raise DataError("is not an object with named fields", where=reading.place(number))
-            yield row
-
-
-def _fields(row: Mapping[str, Any]) -> Prediction:
-    """A prediction's fields: under "prediction", or in columns `predicted_…`, or the row itself."""
-    inner = row.get("prediction")
-    if isinstance(inner, dict):
-        return inner
-    ours = {key.removeprefix(PREFIX): value for key, value in row.items() if key.startswith(PREFIX)}
-    return {key: _value(key, value) for key, value in (ours or row).items()}
-
-
-def _value(key: str, value: Any) -> Any:
-    """Tables hold as text what JSON has as numbers, lists and objects; labels and answers are text."""
-    if not isinstance(value, str) or key in ("label", "answer", "text", "id"):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
-
-
 # ---- results ----
 
 
@@ -178,9 +129,10 @@ def results_of(
     ledger: Ledger,
     out: Path | None,
 ) -> Results:
+    """What `evaluate_tasks` returns, of contenders that were judged."""
     if contenders[0].results.examples == 0:
         raise DataError(
-            "no example has a label", where=", ".join(data), fix="Name the column of the labels: task.label=NAME."
+            "no example has a label", where=", ".join(data), fix=f"Name the column: task.{_column(task)}=NAME."
         )
     first = contenders[0]
     results = {
@@ -193,6 +145,11 @@ def results_of(
     if out is not None:
         files.write_json(out / RESULTS, results)
     return results
+
+
+def _column(task: Task) -> str:
+    """The setting that names the column of what is right."""
+    return "target" if "target" in task.settings.model_fields else "label"
 
 
 def _compare(task: Task, examples: Sequence[Any], first: Contender, second: Contender) -> Results:

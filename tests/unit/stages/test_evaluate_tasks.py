@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sacrebleu import corpus_bleu
 
 from lexloom.base.errors import DataError, FolderError, RecipeError, UserError
 from lexloom.cli import main
@@ -88,6 +89,38 @@ def test_predictions_that_do_not_fit_are_refused(data, tmp_path, lines, message)
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     with pytest.raises(DataError, match=message):
         evaluate([], [data], predictions=[str(file)], changes={"name": "classify"})
+
+
+@pytest.mark.parametrize("file", ["theirs.txt", "theirs.de", "theirs.jsonl", "theirs.csv"])
+def test_texts_that_were_saved_are_judged_line_by_line_with_the_signature_of_their_figures(tmp_path, file):
+    english, german, written = (
+        ["one man", "two men", "a dog"],
+        ["ein Mann", "zwei Männer", "ein Hund"],
+        ["ein Mann"] * 2,
+    )
+    for name, texts in (("test.en", english), ("test.de", german)):
+        (tmp_path / name).write_text("\n".join(texts) + "\n", encoding="utf-8")
+    lines = {
+        ".jsonl": [json.dumps({"text": text}) for text in [*written, ""]],
+        ".csv": ["predicted_text,predicted_score", *(f"{text},-1" for text in [*written, ""])],
+    }
+    saved = tmp_path / file
+    saved.write_text("\n".join(lines.get(saved.suffix, [*written, ""])) + "\n", encoding="utf-8")
+    changes = {"name": "text2text", "source": "en", "target": "de"}
+    results = evaluate([], [str(tmp_path / "test.{}")], predictions=[str(saved)], changes=changes)
+    (model,) = results["models"]
+    assert model["figures"]["BLEU"]["value"] == pytest.approx(corpus_bleu([*written, ""], [german]).score / 100)
+    assert (model["examples"], model["wrong"]) == (3, 0)
+    assert "\nBLEU: nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:" in describe(results)
+
+
+def test_as_many_saved_texts_are_asked_for_as_there_are_examples(tmp_path):
+    (tmp_path / "pairs.tsv").write_text("source\ttarget\na b\tc\n", encoding="utf-8")
+    (tmp_path / "theirs.txt").write_text("c\n\n", encoding="utf-8")
+    with pytest.raises(DataError, match="holds 2 predictions for 1"):
+        evaluate(
+            [], [str(tmp_path / "pairs.tsv")], predictions=[str(tmp_path / "theirs.txt")], changes={"name": "text2text"}
+        )
 
 
 @pytest.mark.parametrize("name", ["regress", "tag", "relation", "span", "similarity", "choice"])
