@@ -15,6 +15,8 @@ from lexloom.train.finetuning import FinetuneSettings, LoraSettings
 from lexloom.train.optim import Rates
 
 BLOCK = re.compile(r"blocks\.(\d+)\.(.*)")
+VOCABULARY = "head.weight"
+"""A decoder's scores of all tokens, where they aren't its embeddings: the largest matrix, and nothing that is new."""
 
 
 def depths_of(model: nn.Module) -> dict[str, int]:
@@ -54,7 +56,7 @@ def choose_trained(model: nn.Module, settings: FinetuneSettings) -> None:
             seed=settings.seed,
         )
         for name, parameter in model.named_parameters():
-            if depths.get(name) == top:
+            if depths.get(name) == top and name != VOCABULARY:
                 parameter.requires_grad_(True)
     elif settings.freeze_layers is not None:
         _check_blocks(settings.freeze_layers, top - 1)
