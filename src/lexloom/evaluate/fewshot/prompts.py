@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from lexloom.base.errors import DataError, RecipeError
 from lexloom.base.recipe import Settings, nearest
@@ -55,6 +55,13 @@ class PromptSettings(Settings):
 
     seed: int = Field(default=0, ge=0)
     """Which examples are drawn, where they are drawn by chance."""
+
+    @field_validator("template", "instruction", "separator")
+    @classmethod
+    def _line_breaks(cls, text: str | None) -> str | None:
+        if text is not None and "\\n" in text:
+            raise ValueError('holds a backslash and an n, not a line break: write it in double quotes, "…\\n…"')
+        return text
 
 
 TEMPLATES: dict[str, dict[Language, str]] = {

@@ -3,6 +3,7 @@
 import pytest
 
 from lexloom.base.errors import DataError, RecipeError
+from lexloom.base.recipe import check, parse_overrides
 from lexloom.evaluate.fewshot.prompts import (
     PromptSettings,
     Query,
@@ -43,6 +44,12 @@ def test_fields_are_columns_of_the_row_and_several_texts_are_lines():
 def test_a_template_has_one_place_for_the_answer(text):
     with pytest.raises(RecipeError, match=r"no single \{answer\}"):
         Template(text)
+
+
+def test_a_line_break_that_a_shell_took_apart_is_noticed():
+    assert parse_overrides([r'prompt.template="{text}\n{answer}"'])["prompt"]["template"] == "{text}\n{answer}"
+    with pytest.raises(RecipeError, match="not a line break"):
+        check(PromptSettings, parse_overrides([r"prompt.template={text}\n{answer}"])["prompt"], where="prompt")
 
 
 def test_fields_that_are_no_columns_or_hold_no_text_are_named():
