@@ -11,13 +11,14 @@ from lexloom.labelled.examples import (
     Conversation,
     Entity,
     Labelled,
+    Pair,
     Preference,
     Question,
     Related,
     Tagged,
 )
 from lexloom.labelled.words import word_spans
-from lexloom.models import bert, llama, new_model
+from lexloom.models import bert, llama, new_model, transformer
 from lexloom.tasks import TASKS, Setting, Task, fit_setting
 from lexloom.text.chat import Message
 from lexloom.text.tokenizers import Tokenizer, TokenizerSettings, train_tokenizer
@@ -58,6 +59,11 @@ def conversation(*turns: str) -> Conversation:
 def preference(asked: str, chosen: str, rejected: str) -> Preference:
     """Two answers to one question."""
     return Preference("p:1", NO_ROW, (Message("user", asked),), chosen, rejected)
+
+
+def pair(source: str, target: str) -> Pair:
+    """A text to read and one to write."""
+    return Pair("w:1", NO_ROW, source, target)
 
 
 STEAM = "The steam engine was built in 1712 by Thomas Newcomen in Dudley."
@@ -128,6 +134,16 @@ EXAMPLES: dict[str, list[Any]] = {
         preference("她住在哪里？", "住在北京", "太无聊了"),
         preference("他是谁？", "唐代的诗人", "不想看"),
     ],
+    "text2text": [
+        pair("这部电影真好看", "what a lovely film"),
+        pair("这是一首安静的歌", "this is a lovely quiet song"),
+        pair("书里是空的", "the book is full of empty words"),
+        pair("她住在北京", "Anna lives here in Paris"),
+        pair("the wheel of a car", "a car has a wheel"),
+        pair("damage from fire", "the fire caused damage"),
+        pair("there is nobody", "Nobody lives here"),
+        pair("汽车有轮子吗", "has a car a wheel or a loud song"),
+    ],
 }
 
 
@@ -146,8 +162,10 @@ def texts_of(example: Any) -> list[str]:
     fields = ("text", "question", "passage")
     single = [getattr(example, name) for name in fields if hasattr(example, name)]
     said = [message.content for message in getattr(example, "messages", ())]
-    pair = [getattr(example, name) or "" for name in ("chosen", "rejected") if hasattr(example, name)]
-    return [*single, *said, *pair, *getattr(example, "texts", ()), *getattr(example, "candidates", ())]
+    two = [getattr(example, name) or "" for name in ("chosen", "rejected") if hasattr(example, name)]
+    if isinstance(example, Pair):
+        two = [example.source, *example.targets]
+    return [*single, *said, *two, *getattr(example, "texts", ()), *getattr(example, "candidates", ())]
 
 
 @cache
@@ -200,4 +218,25 @@ def _decoder(task: Task, setting: Setting, seed: int) -> Any:
     return new_model("llama", config, seed=seed)
 
 
-MODELS: dict[str, Callable[[Task, Setting, int], Any]] = {"encoder": _encoder, "decoder": _decoder}
+def _encoder_decoder(task: Task, setting: Setting, seed: int) -> Any:
+    pad_id = tokenizer().pad_id
+    assert pad_id is not None
+    config = transformer.Config(
+        vocab_size=tokenizer().vocab_size,
+        width=48,
+        layers=2,
+        heads=4,
+        ffn_width=96,
+        context=64,
+        start_id=pad_id,
+        pad_id=pad_id,
+        dropout=0.0,
+    )
+    return new_model("transformer", config, seed=seed)
+
+
+MODELS: dict[str, Callable[[Task, Setting, int], Any]] = {
+    "encoder": _encoder,
+    "decoder": _decoder,
+    "encoder-decoder": _encoder_decoder,
+}

@@ -62,7 +62,7 @@ class PairSettings(TableFiles):
     Chinese."""
 
     length_ratio: float | None = Field(default=None, gt=1)
-    """Pairs are not learned whose one side has more than so many times the bytes (UTF-8) of the other; unset: all are."""
+    """Pairs whose one side has more than so many times the bytes of the other aren't learned; unset: all are."""
 
     suffix: Literal[".txt", ".tsv", ".csv", ".jsonl"] = ".txt"
     """What standard input and files without a known suffix are read as."""
@@ -81,6 +81,12 @@ def stream_pairs(sources: Sequence[str], settings: PairSettings, ledger: Ledger)
             checked = _checked(pair, settings, ledger)
             _count(checked, seen, ledger)
             yield checked
+
+
+def is_written_in(language: str | None, text: str) -> bool:
+    """Whether enough of the letters are of the language's script, where it is known; a text without letters may be."""
+    letters = None if language is None else LETTERS_OF.get(language)
+    return letters is None or len(letters.findall(text)) >= LEAST_SHARE * sum(map(str.isalpha, text))
 
 
 def _pairs_in(name: str, settings: PairSettings, ledger: Ledger) -> Iterator[Pair]:
@@ -221,24 +227,15 @@ def _fault(source: str, targets: Sequence[str], settings: PairSettings) -> str |
         return EMPTY_SOURCE
     if not all(target.strip() for target in targets):
         return EMPTY_TARGET
-    if not _is_of(settings.source_language, source):
+    if not is_written_in(settings.source_language, source):
         return WRONG_SOURCE
-    if not all(_is_of(settings.target_language, target) for target in targets):
+    if not all(is_written_in(settings.target_language, target) for target in targets):
         return WRONG_TARGET
     if settings.length_ratio is not None:
         short, long = sorted((len(source.encode()), len(targets[0].encode())))
         if long > settings.length_ratio * short:
             return UNEVEN
     return None
-
-
-def _is_of(language: str | None, text: str) -> bool:
-    """Whether enough of the letters are of the language's script, where it is known; a text without letters may be."""
-    letters = LETTERS_OF.get("" if language is None else language)
-    if letters is None:
-        return True
-    all_letters = sum(map(str.isalpha, text))
-    return len(letters.findall(text)) >= LEAST_SHARE * all_letters
 
 
 def _count(pair: Pair, seen: set[int], ledger: Ledger) -> None:

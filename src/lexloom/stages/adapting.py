@@ -11,14 +11,13 @@ from typing import Any
 import torch
 
 from lexloom.base.console import say
-from lexloom.base.errors import DataError, FolderError, RecipeError
+from lexloom.base.errors import DataError, RecipeError
 from lexloom.base.ledger import Ledger
 from lexloom.base.recipe import nearest
 from lexloom.labelled.split import by_hash
-from lexloom.models import FAMILIES, LAST_LAYER, new_model, with_head
-from lexloom.models.folder import ModelFolder, load_model
-from lexloom.nn.published import LABELLED
+from lexloom.models.folder import ModelFolder
 from lexloom.objectives.contract import Objective
+from lexloom.stages.beginning import first_model, open_base
 from lexloom.stages.finetune_recipe import FinetuneRecipe
 from lexloom.tasks import Encoded, Setting, Task, Weighing, fit_setting
 from lexloom.tasks.augment import Augmentation
@@ -101,16 +100,16 @@ class Adapting:
         return model, Optimizer(model, self.train, layer_rates(model, self.train.layer_decay))
 
 
-def gather(recipe: FinetuneRecipe, data: Data) -> Adapting:
+def gather(recipe: FinetuneRecipe, data: Data, run: Path) -> Adapting:
     """Open the model, encode the examples, check that everything fits together; decides engine, replicas and threads.
 
-    Raises RecipeError for settings that can't work, DataError for examples that can't be learned from, FolderError or
-    DamagedError for a model folder that can't be used.
+    `run` keeps the tokenizer of a model that begins from nothing. Raises RecipeError for settings that can't work,
+    DataError for examples that can't be learned from, FolderError or DamagedError for a folder that can't be used.
     """
     settings = engines.resolve(_with_fitting_batch(recipe.train, len(data.train)))
     engines.use(settings)
     recipe = recipe.model_copy(update={"train": settings})
-    base = open_base(recipe)
+    base = open_base(recipe, data.train, run)
     task, setting = fitted(recipe, data.train, base)
     ledger = Ledger()
     ledger.add(data.ledger)
@@ -153,40 +152,6 @@ def fitted(recipe: FinetuneRecipe, train: Sequence[Any], base: ModelFolder) -> t
     return task, fit_setting(task, settings, train, tokenizer=base.tokenizer, max_tokens=max_tokens)
 
 
-def first_model(base: ModelFolder, task: Task, setting: Setting, recipe: FinetuneRecipe) -> tuple[Any, list[str]]:
-    """The model, an encoder under the task's head, and the names of the parameters that were drawn.
-
-    The head of a model that was fine-tuned before is kept if its labels are the same ones in the same order.
-    """
-    columns, seed, old = task.columns(setting.labels), recipe.train.seed, base.model
-    changed = recipe.model.model_dump(include={"dropout", "attention_dropout"}, exclude_none=True)
-    old.config = dataclasses.replace(old.config, **changed)
-    if not FAMILIES[base.family].heads:
-        return _without_head(base, seed, from_nothing=recipe.model.from_nothing)
-    if recipe.model.from_nothing:
-        labels = columns if task.head in LABELLED else type(old.config).labels
-        config = dataclasses.replace(old.config, head=task.head, labels=labels)
-        model = new_model(base.family, config, seed=seed)
-        return model, [name for name, _ in model.named_parameters()]
-    model, fresh = with_head(old, task.head, columns, seed=seed)
-    if task.head in LABELLED and _labels_of(base) != list(setting.labels):
-        drawn = dict(new_model(base.family, model.config, seed=seed).named_parameters())
-        again = [name for name in drawn if name.startswith(LAST_LAYER)]
-        with torch.no_grad():
-            for name in again:
-                model.get_parameter(name).copy_(drawn[name])
-        fresh = sorted({*fresh, *again})
-    return model, fresh
-
-
-def _without_head(base: ModelFolder, seed: int, *, from_nothing: bool) -> tuple[Any, list[str]]:
-    model = new_model(base.family, base.model.config, seed=seed)
-    if from_nothing:
-        return model, [name for name, _ in model.named_parameters()]
-    model.load_state_dict(base.model.state_dict())
-    return model, []
-
-
 def _read(task: Task, settings: Any, sources: Sequence[str], ledger: Ledger) -> list[Any]:
     if not sources:
         return []
@@ -212,27 +177,6 @@ def _with_fitting_batch(settings: FinetuneSettings, examples: int) -> FinetuneSe
     return settings.model_copy(update={"batch_size": examples})
 
 
-def open_base(recipe: FinetuneRecipe) -> ModelFolder:
-    """The model folder to begin with; raises FolderError if it can't serve the task."""
-    task, folder = recipe.task.resolved()[0], recipe.model.folder
-    base = load_model(Path(folder))
-    if FAMILIES[base.family].kind not in task.needs:
-        fitting = [name for name, family in FAMILIES.items() if family.kind in task.needs]
-        raise FolderError(
-            f"holds a {base.family}, which is {_kinds([FAMILIES[base.family].kind])}; {recipe.task.name} needs "
-            f"{_kinds(task.needs)}",
-            where=folder,
-            fix=f"Name the folder of a {' or '.join(fitting)}.",
-        )
-    if base.tokenizer is None:
-        raise FolderError("has no tokenizer.json", where=folder)
-    return base
-
-
-def _kinds(kinds: Sequence[str]) -> str:
-    return " or ".join(f"a{'n' if kind.startswith('e') else ''} {kind}" for kind in kinds)
-
-
 def _max_tokens(settings: FinetuneSettings, base: ModelFolder) -> int:
     context: int = base.model.config.context
     if settings.max_tokens is None:
@@ -242,14 +186,6 @@ def _max_tokens(settings: FinetuneSettings, base: ModelFolder) -> int:
             f"{settings.max_tokens} tokens are more than the model's context of {context}", where="train.max_tokens"
         )
     return settings.max_tokens
-
-
-def _labels_of(base: ModelFolder) -> list[str] | None:
-    """The labels of the head that came along, none for a head that gives a number; None if nobody has said."""
-    task = base.facts.get("task")
-    if task is not None:
-        return list(task["labels"])
-    return None if base.labels is None else list(base.labels)
 
 
 def _weighing(task: Task, setting: Setting, settings: FinetuneSettings, train: Sequence[Encoded]) -> Weighing:

@@ -1,5 +1,6 @@
 """One fine-tuning run: what it is to do, how it is measured, and what it leaves behind."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +40,7 @@ def finetune_once(
     """Train on examples that were read before, or else on those that the recipe names. Raises as `finetune` does."""
 
     def work() -> Work:
-        return _work(gather(recipe, read_data(recipe) if data is None else data))
+        return _work(gather(recipe, read_data(recipe) if data is None else data, run))
 
     return conduct(work, run, allow_change=allow_change, step=step)
 
@@ -62,7 +63,8 @@ def _work(parts: Adapting) -> Work:
 def _measured(model: Any, parts: Adapting) -> Measured:
     """The loss and the task's metrics; the main metric decides, or the loss where no example has a label."""
     loss = mean_loss(model, parts.plain_objective, parts.validation, parts.train)
-    predictions = _predictions(model, parts, parts.data.validation, parts.validation.encoded)
+    draft = dataclasses.replace(parts, setting=parts.task.draft(parts.setting))
+    predictions = _predictions(model, draft, parts.data.validation, parts.validation.encoded)
     values = values_of(parts.task, parts.data.validation, predictions, parts.setting)
     if not values:
         return Measured({"loss": loss}, score=-loss)
@@ -136,7 +138,7 @@ def _provenance(session: Session, parts: Adapting) -> Row:
         "recipe": parts.recipe.model_dump(mode="json"),
         "began_with": {
             "folder": parts.recipe.model.folder,
-            "from_nothing": parts.recipe.model.from_nothing,
+            "from_nothing": parts.recipe.model.begins_anew,
             "weights": made_with["model"]["weights"],
         },
         "steps": session.progress.step,

@@ -5,8 +5,9 @@ from typing import Any
 from pydantic import ConfigDict, Field, field_validator
 
 from lexloom.base.errors import RecipeError
-from lexloom.base.recipe import Settings, check, choose
+from lexloom.base.recipe import Settings, check, choose, nearest
 from lexloom.tasks import TASKS, Task
+from lexloom.text.tokenizers import TokenizerSettings
 from lexloom.train.finetuning import FinetuneSettings
 
 
@@ -16,7 +17,8 @@ class TaskSection(Settings):
     model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
 
     name: str = "classify"
-    """classify, regress, tag, relation, span, similarity or choice."""
+    """For encoders classify, regress, tag, relation, span, similarity or choice; for decoders chat or preference; for
+    encoder-decoders text2text."""
 
     def resolved(self) -> tuple[Task, Settings]:
         """The task and its settings, or RecipeError naming the key."""
@@ -45,16 +47,37 @@ class DataSection(Settings):
 
 
 class ModelSection(Settings):
-    """What to begin with."""
+    """What to begin with: a folder; or a family, and then every other key of the section is a field of its `Config`."""
 
-    folder: str
-    """A model folder: a published encoder, one that `pretrain` made, or an earlier run's `model`."""
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
+
+    folder: str | None = None
+    """A model folder: a published model, one that `pretrain` made, or an earlier run's `model`."""
+    family: str | None = None
+    """The architecture of a new model, such as "transformer", "t5" or "bert", instead of a folder."""
+    preset: str | None = None
+    """A named size of the family; keys given beside it win."""
     from_nothing: bool = False
     """Take the folder's shape and tokenizer, and draw new weights: what pre-training is worth."""
     dropout: float | None = Field(default=None, ge=0, lt=1)
     """Share of outputs dropped in training; unset: as the folder says."""
     attention_dropout: float | None = Field(default=None, ge=0, lt=1)
     """Share of attention weights dropped in training; unset: as the folder says."""
+
+    @property
+    def begins_anew(self) -> bool:
+        """Whether the first weights are drawn."""
+        return self.from_nothing or self.folder is None
+
+    @property
+    def dropouts(self) -> dict[str, float]:
+        """The shares that are set."""
+        return self.model_dump(include={"dropout", "attention_dropout"}, exclude_none=True)
+
+    @property
+    def shape(self) -> dict[str, Any]:
+        """The keys meant for the family's `Config`."""
+        return {**(self.model_extra or {}), **self.dropouts}
 
 
 class FinetuneRecipe(Settings):
@@ -64,8 +87,10 @@ class FinetuneRecipe(Settings):
     """What is to be learned."""
     data: DataSection = Field(default_factory=DataSection)
     """Labelled examples."""
-    model: ModelSection
+    model: ModelSection = Field(default_factory=ModelSection)
     """What to begin with."""
+    tokenizer: TokenizerSettings = Field(default_factory=TokenizerSettings)
+    """The tokenizer of a new model, learned from the training texts; one folder's model brings its own."""
     train: FinetuneSettings = Field(default_factory=FinetuneSettings)
     """How long, how fast, and what suits small data."""
 
@@ -73,9 +98,23 @@ class FinetuneRecipe(Settings):
 def check_recipe(recipe: FinetuneRecipe) -> None:
     """Raise RecipeError for what can be known to fail before anything is read."""
     recipe.task.resolved()
+    _check_model(recipe.model)
     if not recipe.data.train:
         raise RecipeError("names no training data", where="data.train", fix="Set data.train=FILE.")
     if recipe.data.folds is not None and recipe.train.seeds > 1:
         raise RecipeError("folds and seeds don't go together", where="data.folds", fix="Set train.seeds to 1.")
     if recipe.data.folds is not None and recipe.data.validation:
         raise RecipeError("the folds are the validation data", where="data.validation", fix="Leave it out.")
+
+
+def _check_model(section: ModelSection) -> None:
+    if (section.folder is None) == (section.family is None):
+        what = "names neither a folder nor a family" if section.folder is None else "names both a folder and a family"
+        fix = (
+            "Set model.folder=FOLDER to begin with a trained model, or model.family=transformer to begin from nothing."
+        )
+        raise RecipeError(what, where="model", fix=fix)
+    if section.folder is not None and section.model_extra:
+        known = list(ModelSection.model_fields)
+        name = next(iter(section.model_extra))
+        raise RecipeError(f"unknown key; {nearest(name, known)}", where=f"model.{name}")

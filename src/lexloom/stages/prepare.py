@@ -261,16 +261,21 @@ def _check_splits(corpus: Corpus, settings: PrepareSettings, ledger: Ledger) -> 
             )
 
 
+def make_tokenizer(texts: Iterable[str], settings: TokenizerSettings) -> Tokenizer:
+    """The tokenizer that the settings name, or one learned from these texts."""
+    if settings.file is not None:
+        found = read_tokenizer(Path(settings.file), lowercase=settings.lowercase)
+        return found if settings.sentinels is None else with_sentinels(found, settings.sentinels)
+    with progress("training the tokenizer", None):
+        return train_tokenizer(iter(texts), settings)
+
+
 DROPPING = ("filter", "duplicates", DECONTAMINATE)
 
 
 def _make_tokenizer(corpus: Corpus, spool: Spool, settings: TokenizerSettings) -> Tokenizer:
     """Train on the train side only, so that validation stays unseen; or read the named one."""
-    if settings.file is not None:
-        found = read_tokenizer(Path(settings.file), lowercase=settings.lowercase)
-        return found if settings.sentinels is None else with_sentinels(found, settings.sentinels)
-    with progress("training the tokenizer", None):
-        return train_tokenizer(corpus.texts(spool, "train"), settings)
+    return make_tokenizer(corpus.texts(spool, "train"), settings)
 
 
 def _write_split(

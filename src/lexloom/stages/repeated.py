@@ -14,7 +14,8 @@ from lexloom.base.console import say
 from lexloom.base.recipe import to_toml
 from lexloom.labelled.split import in_folds
 from lexloom.report.page import write_report
-from lexloom.stages.adapting import Data, fitted, open_base, read_data
+from lexloom.stages.adapting import Data, fitted, read_data
+from lexloom.stages.beginning import open_base
 from lexloom.stages.evaluate import RESULTS
 from lexloom.stages.finetune_once import PREDICTIONS, VALIDATION, finetune_once
 from lexloom.stages.finetune_recipe import FinetuneRecipe
@@ -127,9 +128,9 @@ def _shown(row: Row) -> str:
 
 
 def _summarise_folds(recipe: FinetuneRecipe, run: Path, data: Data, parts: Sequence[Sequence[Any]]) -> None:
-    task, setting = fitted(recipe, data.train, open_base(recipe))
-    examples = [example for part in parts for example in part]
     names = [f"fold-{fold}" for fold in range(len(parts))]
+    task, setting = fitted(recipe, data.train, open_base(recipe, data.train, run / names[0]))
+    examples = [example for part in parts for example in part]
     predictions = [line for name in names for line in read_predictions(run / name / PREDICTIONS)]
     rows = [files.read_json(run / name / RESULTS)["splits"][VALIDATION] for name in names]
     together = judged(task, examples, predictions, setting)

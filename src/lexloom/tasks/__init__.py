@@ -10,6 +10,7 @@ from lexloom.tasks.relation import RELATION
 from lexloom.tasks.similarity import SIMILARITY
 from lexloom.tasks.span import SPAN
 from lexloom.tasks.tag import TAG
+from lexloom.tasks.text2text import TEXT2TEXT
 
 TASKS: dict[str, Task] = {
     "classify": CLASSIFY,
@@ -21,6 +22,7 @@ TASKS: dict[str, Task] = {
     "choice": CHOICE,
     "chat": CHAT,
     "preference": PREFERENCE,
+    "text2text": TEXT2TEXT,
 }
 
 __all__ = ["TASKS", "Encoded", "Piece", "Prediction", "Setting", "Task", "Weighing", "fit_setting"]

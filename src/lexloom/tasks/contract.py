@@ -89,6 +89,11 @@ def as_given(examples: Sequence[Any], settings: Any) -> Any:
     return settings
 
 
+def as_it_is(setting: Setting) -> Setting:
+    """The setting of a task that knows no quicker way."""
+    return setting
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """A task; every one is a file and a line in TASKS."""
@@ -122,6 +127,8 @@ class Task:
     """(model, batch, setting, weighing) → sum and count."""
     prepare: Callable[[Any, list[Encoded], Setting], list[Encoded]] | None = None
     """(model before training, encoded examples, setting) → the examples with what the loss needs of that model."""
+    draft: Callable[[Setting], Setting] = as_it_is
+    """The setting under which training measures itself: one that takes less time, where there is one."""
     answer: Callable[[Any, Sequence[Encoded], Setting, int, int | None], Iterator[list[Any]]]
     """(model, encoded examples, setting, tokens of a batch, threads) → what the model says to each in turn: for each of
     its pieces the head's outputs (passes.head_outputs), or for tasks that write what was written."""

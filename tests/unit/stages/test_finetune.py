@@ -13,16 +13,17 @@ from lexloom.base import files
 from lexloom.base.errors import DataError, FolderError, RecipeError
 from lexloom.base.ledger import Ledger
 from lexloom.base.rng import generator
-from lexloom.models.folder import load_model
+from lexloom.models.folder import load_model, save_model
 from lexloom.nn.lora import LowRank, add_low_rank, merge_low_rank
-from lexloom.stages.adapting import Data, first_model, fitted, gather, open_base, read_data
+from lexloom.stages.adapting import Data, fitted, gather, read_data
+from lexloom.stages.beginning import first_model, open_base
 from lexloom.stages.finetune import finetune
 from lexloom.stages.finetune_once import finetune_once
 from lexloom.tasks import TASKS
 from lexloom.train.diary import CLOCK_FIELDS
 from tests.finetuning import place_of, recipe_of, write_reviews
 from tests.folders import write_model
-from tests.understanding import EXAMPLES, unlabelled
+from tests.understanding import EXAMPLES, model_for, setting_of, tokenizer, unlabelled
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,10 @@ def test_the_model_folder_knows_its_task(finished):
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_is_learned_through_the_same_loop(place, tmp_path, name):
     examples = EXAMPLES[name]
-    recipe = recipe_of(place, task={"name": name}, epochs=1, batch_size=4, max_tokens=48)
+    base = tmp_path / "base"
+    save_model(base, model_for(name, setting_of(name)), tokenizer(), provenance={}, generation=None, card="A test.")
+    model = {"folder": str(base)}
+    recipe = recipe_of(place, task={"name": name}, model=model, epochs=1, batch_size=4, max_tokens=48)
     data = Data(examples, examples, [*examples, unlabelled(examples[0])], Ledger())
     outcome = finetune_once(recipe, data, tmp_path / "run")
     assert outcome.steps == 2
@@ -286,7 +290,7 @@ def test_augmented_examples_differ_from_epoch_to_epoch_and_an_interrupted_run_st
     place, tmp_path
 ):
     recipe = recipe_of(place, augment={"deleted": 0.3, "swapped": 0.3})
-    adapting = gather(recipe, read_data(recipe))
+    adapting = gather(recipe, read_data(recipe), tmp_path)
     draws = [
         adapting.objective.make_batch(adapting.units, [0, 1, 2], lambda row, epoch=epoch: generator("row", epoch, row))
         for epoch in (0, 0, 1)
@@ -306,7 +310,7 @@ def test_augmentation_is_nothing_to_tags_and_that_is_said(place, tmp_path, capsy
     (tmp_path / "tags.conll").write_text(words, encoding="utf-8")
     data = {"train": (str(tmp_path / "tags.conll"),), "validation": (), "test": (), "validation_share": 0.0}
     recipe = recipe_of(place, task={"name": "tag"}, data=data, augment={})
-    gather(recipe, read_data(recipe))
+    gather(recipe, read_data(recipe), tmp_path)
     assert "train.augment changes nothing" in capsys.readouterr().err
 
 
@@ -314,8 +318,9 @@ def test_going_on_from_a_run_keeps_the_head_of_the_same_labels_only(place, finis
     def fresh(labels):
         table = write_reviews(tmp_path / "more.csv", 20, seed=9, labels=labels)
         recipe = recipe_of(place, data={"train": str(table)}, model={"folder": str(finished / "model")})
-        base = open_base(recipe)
-        task, setting = fitted(recipe, read_data(recipe).train, base)
+        train = read_data(recipe).train
+        base = open_base(recipe, train, tmp_path)
+        task, setting = fitted(recipe, train, base)
         return first_model(base, task, setting, recipe)
 
     model, drawn = fresh(("good", "bad"))
@@ -328,7 +333,7 @@ def test_going_on_from_a_run_keeps_the_head_of_the_same_labels_only(place, finis
 
 def test_from_nothing_takes_the_shape_only(place, tmp_path):
     recipe = recipe_of(place, model={"from_nothing": True})
-    parts = gather(recipe, read_data(recipe))
+    parts = gather(recipe, read_data(recipe), tmp_path)
     model, _ = parts.build()
     assert not torch.equal(model.tokens.weight, parts.base.model.tokens.weight)
     again, _ = parts.build()
@@ -339,12 +344,12 @@ def test_rare_labels_can_weigh_more(place, tmp_path):
     table = tmp_path / "few.csv"
     table.write_text("text,label\n" + "lovely film,good\n" * 6 + "dull film,bad\n" * 2, encoding="utf-8")
     recipe = recipe_of(place, data={"train": str(table)}, class_weights="balanced")
-    assert gather(recipe, read_data(recipe)).weighing.labels_C.tolist() == pytest.approx([2.0, 2 / 3])
+    assert gather(recipe, read_data(recipe), tmp_path).weighing.labels_C.tolist() == pytest.approx([2.0, 2 / 3])
     recipe = recipe_of(place, data={"train": str(table)}, class_weights={"bad": 3.0})
-    assert gather(recipe, read_data(recipe)).weighing.labels_C.tolist() == [3.0, 1.0]
+    assert gather(recipe, read_data(recipe), tmp_path).weighing.labels_C.tolist() == [3.0, 1.0]
     recipe = recipe_of(place, data={"train": str(table)}, class_weights={"baad": 3.0})
     with pytest.raises(RecipeError, match="did you mean 'bad'"):
-        gather(recipe, read_data(recipe))
+        gather(recipe, read_data(recipe), tmp_path)
 
 
 def test_one_example_of_one_class_is_learned_with_a_warning(place, tmp_path, capsys):

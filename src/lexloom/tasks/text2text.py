@@ -1,0 +1,220 @@
+"""From text to text: translation, summaries, questions; an encoder-decoder reads one text and writes another.
+
+It learns by teacher forcing, each token of the target from the source and the tokens before it. Presets (translate,
+summarise, ask) are the same task with other metrics and other ways to write. Sources: Vaswani et al. 2017
+(arXiv:1706.03762); Raffel et al. 2020 (arXiv:1910.10683), section 2.4, for the prefix that says what is wanted.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any, Literal
+
+import torch
+
+from lexloom.base.ledger import Ledger
+from lexloom.data.batches import IGNORE
+from lexloom.generate.beam import Hypothesis, beam_search
+from lexloom.generate.settings import BeamSettings, WritingSettings
+from lexloom.labelled.examples import Pair
+from lexloom.labelled.pairs import PairSettings, is_written_in, stream_pairs
+from lexloom.metrics import Metric, bleu, chrf, rouge
+from lexloom.models.reading import reading
+from lexloom.nn.passes import in_passes
+from lexloom.objectives.contract import Batch, Loss
+from lexloom.objectives.pairs import ends_of, pairs_loss
+from lexloom.tasks.contract import Encoded, Piece, Prediction, Setting, Task, Weighing
+from lexloom.tasks.encoding import STAGE, Cut, count_cuts, encoded_once
+from lexloom.tasks.passes import portions
+
+TOO_LONG = "pair beyond the limit of tokens, not learned"
+
+
+class Text2TextSettings(PairSettings):
+    """Which texts are pairs, what the model is told before each, and how it writes."""
+
+    preset: Literal["translate", "summarise", "ask"] = "translate"
+    """Which metrics judge it, and how it writes unless `writing` says so: translations by BLEU and chrF, summaries by
+    ROUGE, questions about a text by BLEU and ROUGE-L."""
+    prefix: str = ""
+    """What stands before each source; T5 wants "translate English to German: " or "summarize: "."""
+    long_pairs: Literal["cut", "drop"] = "cut"
+    """What becomes of pairs with a side longer than train.max_tokens: `cut` learns the beginning of that side, `drop`
+    doesn't learn them. Sources to be answered are always cut."""
+    writing: WritingSettings | None = None
+    """How texts are written, such as {beams = 4, length_penalty = 1.0}; unset: as the preset has it."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What differs between kinds of text: language → metrics, and how to write."""
+
+    judge: Callable[[str | None], tuple[Metric, ...]]
+    writing: WritingSettings
+
+
+def _translations(language: str | None) -> tuple[Metric, ...]:
+    return bleu("" if language is None else language), chrf()
+
+
+def _summaries(language: str | None) -> tuple[Metric, ...]:
+    unit: Literal["characters", "words"] = "characters" if language == "zh" else "words"
+    return rouge("1", unit), rouge("2", unit), rouge("L", unit)
+
+
+def _questions(language: str | None) -> tuple[Metric, ...]:
+    return bleu("" if language is None else language), _summaries(language)[-1]
+
+
+def _writing(**settings: float) -> WritingSettings:
+    return WritingSettings.model_validate(settings)
+
+
+PRESETS = {
+    "translate": Preset(_translations, _writing(beams=4, max_ratio=3.0)),
+    "summarise": Preset(_summaries, _writing(beams=4, max_tokens=128, no_repeat_ngram=3)),
+    "ask": Preset(_questions, _writing(beams=4, max_tokens=64)),
+}
+
+
+def settle(examples: Sequence[Pair], settings: Text2TextSettings) -> Text2TextSettings:
+    """Fill in the language of the targets and the way to write."""
+    known = [example.targets[0] for example in examples if example.targets]
+    chinese = 2 * sum(is_written_in("zh", target) for target in known) > len(known)
+    language = "zh" if settings.target_language is None and chinese else settings.target_language
+    writing = PRESETS[settings.preset].writing if settings.writing is None else settings.writing
+    return settings.model_copy(update={"target_language": language, "writing": writing})
+
+
+def encode(examples: Sequence[Pair], setting: Setting, ledger: Ledger) -> list[Encoded]:
+    """A piece for the source and one for the target to be learned, each ended by the end-of-text token."""
+    prefix, room = setting.settings.prefix, setting.max_tokens - 1
+    sources = [prefix + example.source for example in examples]
+    ids_of = encoded_once(chain(sources, *(example.targets[:1] for example in examples)), setting)
+    encoded, lost = [], list[Cut]()
+    for example, source in zip(examples, sources, strict=True):
+        texts = [source, *example.targets[:1]]
+        long = [text for text in texts if len(ids_of[text]) > room]
+        if long and setting.settings.long_pairs == "drop" and example.targets:
+            ledger.count(STAGE, TOO_LONG, characters=sum(map(len, texts)), where=example.where)
+            texts = [source]
+        lost += [Cut(text, room, example.where) for text in texts if text in long]
+        encoded.append(_encoded([ids_of[text] for text in texts], setting))
+    count_cuts(lost, setting, ledger)
+    return encoded
+
+
+def collate(encoded: Sequence[Encoded], setting: Setting) -> Batch:
+    """Sources and targets behind one another, neighbours of about one length; targets are the tokens to be foretold."""
+    learned = [example for example in encoded if example.target is not None]
+    learned = sorted(learned, key=lambda example: [len(piece.ids) for piece in example.pieces])
+    start_id = ends_of(setting.tokenizer).start_id
+    sources = [example.pieces[0].ids for example in learned or encoded[:1]]
+    targets = [example.target for example in learned] or [[IGNORE]]
+    return Batch(
+        ids_BL=torch.tensor([[token for target in targets for token in (start_id, *target[:-1])]]),
+        targets=torch.tensor([list(chain.from_iterable(targets))]),
+        runs=tuple(map(len, targets)),
+        count=sum(len(example.target) for example in learned),
+        source_BL=torch.tensor([list(chain.from_iterable(sources))]),
+        source_runs=tuple(map(len, sources)),
+    )
+
+
+def loss(model: Any, batch: Batch, setting: Setting, weighing: Weighing) -> Loss:
+    """Cross entropy of each target token, its smoothing spread over the vocabulary. There are no labels to weigh."""
+    return pairs_loss(model, batch, smoothing=weighing.smoothing)
+
+
+def draft(setting: Setting) -> Setting:
+    """The best token each time instead of a search, which costs a fraction and ranks models alike."""
+    writing = setting.settings.writing.model_copy(update={"beams": 1, "n_best": 1})
+    return replace(setting, settings=setting.settings.model_copy(update={"writing": writing}))
+
+
+def answer(
+    model: Any, encoded: Sequence[Encoded], setting: Setting, batch_tokens: int, threads: int | None = None
+) -> Iterator[list[list[Hypothesis]]]:
+    """For each source the texts found, the best one first."""
+    end_id = ends_of(setting.tokenizer).end_id
+
+    def forward(sources: Sequence[Piece]) -> list[list[Hypothesis]]:
+        return _written(model, [piece.ids for piece in sources], setting.settings.writing, end_id)
+
+    sources = [example.pieces[0] for example in encoded]
+    found = in_passes(forward, list(portions(sources, batch_tokens)), threads)
+    for hypotheses in chain.from_iterable(found):
+        yield [hypotheses]
+
+
+def decode(example: Pair, encoded: Encoded, outputs: Sequence[Any], setting: Setting) -> Prediction:
+    """The best text with its score, and `others` if several are wanted. Of nothing, nothing is written."""
+    if not example.source.strip():
+        return {"text": "", "score": 0.0}
+    best, *others = [_text(hypothesis, setting) for hypothesis in outputs[0]]
+    return {**best, "others": others} if setting.settings.writing.n_best > 1 else best
+
+
+def judge(setting: Setting) -> tuple[Metric, ...]:
+    """As the preset has it."""
+    return PRESETS[setting.settings.preset].judge(setting.settings.target_language)
+
+
+def plain(prediction: Prediction) -> str:
+    """The text."""
+    return str(prediction["text"])
+
+
+def reference(example: Pair, setting: Setting) -> list[str] | None:
+    """All targets that are right."""
+    return list(example.targets) if example.targets else None
+
+
+def _written(model: Any, sources: Sequence[list[int]], writing: WritingSettings, end_id: int) -> list[list[Hypothesis]]:
+    shared = {name: getattr(writing, name) for name in BeamSettings.model_fields}
+    each = [BeamSettings.model_validate({**shared, "max_tokens": _limit(len(ids), writing, model)}) for ids in sources]
+    return beam_search(reading(model, sources), [[model.config.start_id]] * len(sources), each, eos_ids=[end_id])
+
+
+def _limit(tokens: int, writing: WritingSettings, model: Any) -> int:
+    room: int = model.config.context - 1
+    limit = room if writing.max_tokens is None else min(room, writing.max_tokens)
+    return limit if writing.max_ratio is None else min(limit, int(tokens * writing.max_ratio) + 10)
+
+
+def _encoded(ids: Sequence[list[int]], setting: Setting) -> Encoded:
+    """What is cut has no end: the model isn't to learn to end there."""
+    room, end_id = setting.max_tokens - 1, ends_of(setting.tokenizer).end_id
+    source, *targets = [[*text[:room], end_id] for text in ids]
+    if not targets:
+        return Encoded((_piece(source),), None)
+    target = ids[1][: setting.max_tokens] if len(ids[1]) > room else targets[0]
+    return Encoded((_piece(source), _piece(target)), target)
+
+
+def _piece(ids: list[int]) -> Piece:
+    return Piece(ids, [0] * len(ids), [])
+
+
+def _text(hypothesis: Hypothesis, setting: Setting) -> Prediction:
+    return {"text": setting.tokenizer.decode(hypothesis.written).strip(), "score": hypothesis.score}
+
+
+TEXT2TEXT = Task(
+    settings=Text2TextSettings,
+    settle=settle,
+    stream=stream_pairs,
+    labels=lambda examples, settings: (),
+    needs=("encoder-decoder",),
+    head="none",
+    columns=lambda labels: 0,
+    encode=encode,
+    collate=collate,
+    loss=loss,
+    draft=draft,
+    answer=answer,
+    decode=decode,
+    judge=judge,
+    plain=plain,
+    reference=reference,
+)
