@@ -61,7 +61,9 @@ def chat_format(tokenizer: Tokenizer, settings: TalkSettings) -> ChatFormat:
 
 def speaking(tokenizer: Tokenizer, settings: TalkSettings) -> Tokenizer:
     """The tokenizer with the format's template, so that others talk with the model as it was trained."""
-    return with_template(tokenizer, chat_format(tokenizer, settings).template)
+    form = chat_format(tokenizer, settings)
+    keeps_its_own = settings.format is None and "chat_template" in tokenizer.config
+    return tokenizer if keeps_its_own else with_template(tokenizer, form.template)
 
 
 def said_pieces(
