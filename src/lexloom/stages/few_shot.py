@@ -80,7 +80,7 @@ def evaluate_few_shot(
     contenders = list[Contender]()
     for path in folders:
         if path in tuned:
-            contenders.append(tasks.predicted(str(path), tuned[path], exam.examples))
+            contenders.append(tasks.predicted(str(path), replace(tuned[path], task=exam.task), exam.examples))
         else:
             contenders += _contenders(path, exam, counts)
     results = tasks.results_of(exam.name, exam.task, data, exam.examples, contenders, exam.ledger, None)

@@ -182,6 +182,14 @@ def test_written_answers_are_the_greedy_line_after_the_prompt(decoder, tmp_path)
     assert next(iter(results["models"][0]["figures"])) == "exact text"
 
 
+def test_models_that_write_are_judged_alike_trained_or_not(decoder, tmp_path):
+    tuned = write_task_model(tmp_path / "tuned", "text2text")
+    data = written(tmp_path / "qa.jsonl", [{"source": text, "target": "be"} for text in ("To be", "or not", "春眠")])
+    results = evaluate([str(tuned), decoder], [data], prompt={"max_tokens": 5})
+    assert [next(iter(model["figures"])) for model in results["models"]] == ["exact text", "exact text"]
+    assert results["comparisons"][0]["metric"] == "exact text"
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [

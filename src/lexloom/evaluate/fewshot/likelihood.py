@@ -20,7 +20,7 @@ from lexloom.base.errors import UserError
 from lexloom.nn.forks import Fork, Forks
 from lexloom.nn.passes import in_passes
 
-PORTION_TOKENS = 512
+PORTION_TOKENS = 256
 """Tokens that pass through the model at once: the attention of a row of forks grows with their square."""
 CHUNK_SCORES = 1 << 22  # vocabulary scores held at once: 16 MB
 

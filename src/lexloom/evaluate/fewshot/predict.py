@@ -76,7 +76,7 @@ def answer_questions(
     measure = partial(likelihoods, folder.model, portion_tokens=portion_tokens, threads=threads)
     for start in range(0, len(questions.queries), QUESTIONS_AT_ONCE):
         numbers = range(start, min(start + QUESTIONS_AT_ONCE, len(questions.queries)))
-        bare = [tuple(group) for group in encoder.continuations([questions.bare(at) for at in numbers], ledger)]
+        bare = [tuple(group) for group in encoder.continuations([questions.bare(at) for at in numbers], Ledger())]
         different = list(dict.fromkeys(bare))  # labels are the same for all questions
         without = dict(zip(different, measure(different), strict=True))
         asked = [questions.asked(at) for at in numbers]

@@ -111,11 +111,6 @@ class Template:
             fix = "Write {answer} once, where the answer stands."
             raise RecipeError(f"{text!r} has no single {{answer}}", where="prompt.template", fix=fix)
 
-    @property
-    def names_texts(self) -> bool:
-        """Whether it shows anything of the question itself."""
-        return any(field not in (None, ANSWER) for _, field in self._parts)
-
     def shown(self, query: Query) -> str:
         """An example with its answer."""
         assert query.target is not None, "an example has an answer"
