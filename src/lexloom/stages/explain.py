@@ -63,8 +63,8 @@ def explain(
     for method in methods:
         choose(dict.fromkeys(METHODS), method, field="--method")
     model = task_model(load_model(folder), folder)
-    examples = [example_of(model.name, (text, *pairs), f"text {number}") for number, text in enumerate(texts, start=1)]
     how = _way(model, label, methods or METHODS)
+    examples = [example_of(model.name, (text, *pairs), f"text {number}") for number, text in enumerate(texts, start=1)]
     found = []
     with progress("explaining", len(examples)) as tick:
         for example in examples:

@@ -39,7 +39,7 @@ def saved_predictions(file: str, task: Task, settings: FileSettings, examples: i
 
 
 def _rows(file: str, settings: FileSettings) -> Iterator[Mapping[str, Any]]:
-    """A plain file holds a text in each line, blank or not; without a known suffix it is plain where the data may be."""
+    """A plain file holds a text in each line, blank or not; without a known suffix it is plain if the data may be."""
     suffix = PLAIN if settings.suffix == PLAIN else ".jsonl"
     for reading in open_sources([file], FileSettings(suffix=suffix), Ledger()):
         if reading.source.format == "text":

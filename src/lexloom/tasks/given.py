@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from lexloom.base.errors import DataError, UserError
-from lexloom.labelled.examples import Choices, Example, Labelled, Question, Related, Tagged
+from lexloom.labelled.examples import Choices, Example, Labelled, Pair, Question, Related, Tagged
 from lexloom.labelled.marks import without_marks
 from lexloom.labelled.words import word_spans
 
@@ -14,7 +14,8 @@ def example_of(task: str, parts: Parts, where: str) -> Example:
     """What a task reads, without a target.
 
     `parts` is the text, or both texts of a pair; for `relation` a text that marks `<e1>…</e1>` and `<e2>…</e2>`; for
-    `span` question and passage; for `choice` the text and the candidates. Raises UserError if they don't fit the task.
+    `span` question and passage; for `choice` the text and the candidates; for `text2text` the text to be answered.
+    Raises UserError if they don't fit the task.
     """
     return EXAMPLES[task](parts, where)
 
@@ -53,6 +54,11 @@ def _choices(parts: Parts, where: str) -> Choices:
     return Choices(where, {}, parts[:1], parts[1:], None)
 
 
+def _source(parts: Parts, where: str) -> Pair:
+    _expect(parts, 1, "the model reads single texts", where)
+    return Pair(where, {}, parts[0], None)
+
+
 EXAMPLES: dict[str, Callable[[Parts, str], Example]] = {
     "classify": _text_or_pair,
     "regress": _text_or_pair,
@@ -61,6 +67,7 @@ EXAMPLES: dict[str, Callable[[Parts, str], Example]] = {
     "span": _question,
     "similarity": _pair,
     "choice": _choices,
+    "text2text": _source,
 }
 
 

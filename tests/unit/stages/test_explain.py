@@ -11,7 +11,7 @@ from lexloom.models.bert import PRESETS
 from lexloom.models.folder import save_model
 from lexloom.report.explanation import signed
 from lexloom.stages.explain import describe, explain
-from lexloom.tasks import TASKS
+from tests.task_folders import write_task_model
 from tests.understanding import model_for, setting_of, tokenizer
 
 GIVEN = {
@@ -39,8 +39,8 @@ def folder_of(name, place):
     return place
 
 
-@pytest.mark.parametrize("name", TASKS)
-def test_every_task_is_explained_from_bare_texts(name, tmp_path):
+@pytest.mark.parametrize("name", GIVEN)
+def test_every_task_of_an_encoder_is_explained_from_bare_texts(name, tmp_path):
     text, pairs = GIVEN[name]
     label = "LOC" if name == "tag" else None
     result = explain(folder_of(name, tmp_path / "m"), [text], pairs=pairs, label=label, out=tmp_path / "why.html")
@@ -54,6 +54,30 @@ def test_every_task_is_explained_from_bare_texts(name, tmp_path):
             assert found["texts"][word["text"]][word["start"] : word["end"]] == word["word"]
     assert (tmp_path / "why.html").read_text().startswith("<!doctype html>")
     assert gradients[0]["words"][0]["word"] in describe(result)
+
+
+def test_of_a_writer_each_word_is_told_with_the_source_word_it_looked_at(tmp_path):
+    folder = write_task_model(tmp_path / "m", "text2text")
+    result = explain(folder, ["她住在北京", "damage from fire"], out=tmp_path / "look.html")
+    one, two = json.loads(json.dumps(asdict(result)))["explanations"]
+    assert one["source"] == "她住在北京"
+    assert one["attention"]["read"][:5] == list("她住在北京")
+    assert {word["looked_at"] for word in two["words"]} <= {"damage", "from", "fire", "[UNK]"}
+    for found in (one, two):
+        assert len(found["attention"]["mean"]) == len(found["attention"]["written"])
+        assert sum(found["attention"]["mean"][0]) == pytest.approx(1, abs=1e-3)
+        assert found["written"] in describe(result)
+    assert (tmp_path / "look.html").read_text().count('class="attention"') == 2
+
+
+def test_of_a_writer_only_its_attention_can_be_asked_for(tmp_path):
+    folder = write_task_model(tmp_path / "m", "text2text")
+    for wrong in ({"label": "good"}, {"methods": ["gradients"]}):
+        with pytest.raises(UserError, match="attention to the source"):
+            explain(folder, ["a fire"], out=None, **wrong)
+    with pytest.raises(UserError, match="no word in it"):
+        explain(folder, [" "], out=None)
+    assert explain(folder, ["a fire"], methods=["attention"], out=None).page is None
 
 
 @pytest.mark.parametrize(
