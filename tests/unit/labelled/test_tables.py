@@ -167,6 +167,16 @@ def test_candidates_may_stand_in_columns_of_their_own(tmp_path: Path) -> None:
     assert (example.texts, example.candidates, example.target) == (("why?",), ("so", "no"), 1)
 
 
+def test_candidates_may_be_beginnings_that_the_text_ends(tmp_path: Path) -> None:
+    row = {"context_options": ["so Ann", "so Mia"], "continuation": "slept.", "gold": 1}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    (example,) = read_choices([str(tmp_path / "a.jsonl")], ChoiceSettings(), Ledger())
+    assert (example.texts, example.candidates, example.target) == (("slept.",), ("so Ann", "so Mia"), 1)
+    assert example.candidates_first
+    (example,) = read_choices([str(tmp_path / "a.jsonl")], ChoiceSettings(candidates_first=False), Ledger())
+    assert not example.candidates_first
+
+
 def test_each_question_of_c3_is_an_example_with_its_passage(tmp_path: Path) -> None:
     question = {"question": "问", "choice": ["甲", "乙"], "answer": "乙"}
     (tmp_path / "a.json").write_text(json.dumps([[["女：一", "男：二"], [question, question], "id"]]), encoding="utf-8")

@@ -192,6 +192,8 @@ def test_a_question_is_read_together_with_each_candidate():
     example = Choices("c", {}, ("passage", "question"), ("yes", "no"), 0)
     assert readings(example) == [("passage", "question yes"), ("passage", "question no")]
     assert readings(Choices("c", {}, ("stem",), ("yes", "no"), 0)) == [("stem", "yes"), ("stem", "no")]
+    beginnings = Choices("c", {}, ("slept.",), ("Ann", "Mia"), 0, candidates_first=True)
+    assert readings(beginnings) == [("Ann", "slept."), ("Mia", "slept.")]
 
 
 def test_examples_with_unequal_numbers_of_candidates_point_at_the_right_spots():
