@@ -35,7 +35,7 @@ every_recipe = pytest.mark.parametrize("name", RECIPES)
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    return prepared_folder(tmp_path_factory.mktemp("corpus"), sentinels=16)
+    return prepared_folder(tmp_path_factory.mktemp("corpus"), sentinels=12)
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +168,7 @@ def test_the_plan_counts_what_the_encoder_reads_and_what_the_decoder_writes(prep
         ("t5", {"objective": "denoise", "model": {"start_id": 3}}, "model.start_id: what is learned decides it"),
         ("t5", {"objective": "denoise", "masking": {"whole_words": True}}, "masking.whole_words"),
         ("t5", {"objective": "denoise", "context": 2, "batch_tokens": 8}, "a context of 2 has no room"),
-        ("t5", {"objective": "denoise", "masking": {"rate": 0.5, "span": 1}}, "has 16 sentinels"),
+        ("t5", {"objective": "denoise", "masking": {"rate": 0.5, "span": 1}}, "has 12 sentinels"),
         ("t5", {"objective": "denois"}, "did you mean 'denoise'?"),
         ("t5", {"objective": "denoise", "sample_every": 3}, "train.sample_prompts: '' has no <extra_id_0>"),
     ],

@@ -1,7 +1,7 @@
 import pytest
 
 from lexloom.base.errors import RecipeError
-from lexloom.stages.prepare import _make_tokenizer
+from lexloom.stages.prepare import make_tokenizer
 from lexloom.text.tokenizers import KINDS, TokenizerSettings, train_tokenizer, with_sentinels
 from tests.small import wordpiece_tokenizer
 
@@ -54,7 +54,7 @@ def test_a_published_tokenizer_keeps_its_ids_and_gets_the_sentinels_that_it_lack
     assert with_sentinels(once, 3).sha256 == once.sha256
     (tmp_path / "tokenizer.json").write_bytes(plain.to_bytes())
     settings = TokenizerSettings(file=str(tmp_path / "tokenizer.json"), sentinels=7)
-    assert len(_make_tokenizer(None, None, settings).sentinel_ids) == 7
+    assert len(make_tokenizer([], settings).sentinel_ids) == 7
 
 
 def test_mt5_spells_its_sentinels_with_a_space():
