@@ -47,17 +47,22 @@ class Data:
 
 
 def read_data(recipe: FinetuneRecipe) -> Data:
-    """Read all splits; where no validation data is named, a share of the training data is held out by its content.
+    """Read all splits; where none is named for validation or test, shares of the training data are held out by content.
 
     Raises DataError for data that can't be used, naming its line.
     """
     task, settings = recipe.task.resolved()
     ledger, data = Ledger(), recipe.data
-    train: Sequence[Any] = _read(task, settings, data.train, ledger)
-    validation: Sequence[Any] = _read(task, settings, data.validation, ledger)
+    train, validation, test = (
+        _read(task, settings, sources, ledger) for sources in (data.train, data.validation, data.test)
+    )
+    if not test and data.test_share > 0:
+        train, test = _held_out(train, data.test_share, "test")
     if not validation and data.validation_share > 0 and data.folds is None:
-        train, validation = _held_out(train, data.validation_share)
-    return Data(train, validation, _read(task, settings, data.test, ledger), ledger)
+        # Of what is left, whose hashes are all above the test's share
+        tested = 0.0 if data.test else data.test_share
+        train, validation = _held_out(train, tested + data.validation_share * (1 - tested), "validation")
+    return Data(train, validation, test, ledger)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +157,7 @@ def fitted(recipe: FinetuneRecipe, train: Sequence[Any], base: ModelFolder) -> t
     return task, fit_setting(task, settings, train, tokenizer=base.tokenizer, max_tokens=max_tokens)
 
 
-def _read(task: Task, settings: Any, sources: Sequence[str], ledger: Ledger) -> list[Any]:
+def _read(task: Task, settings: Any, sources: Sequence[str], ledger: Ledger) -> Sequence[Any]:
     if not sources:
         return []
     examples = task.read(sources, settings, ledger)
@@ -161,11 +166,11 @@ def _read(task: Task, settings: Any, sources: Sequence[str], ledger: Ledger) -> 
     return examples
 
 
-def _held_out(examples: Sequence[Any], share: float) -> tuple[Sequence[Any], Sequence[Any]]:
+def _held_out(examples: Sequence[Any], share: float, split: str) -> tuple[Sequence[Any], Sequence[Any]]:
     try:
         return by_hash(examples, share)
     except DataError as error:
-        fix = "Name data.validation, or set data.validation_share to 0 to train on everything and measure nothing."
+        fix = f"Name data.{split}, or set data.{split}_share to 0 to hold nothing out."
         raise DataError(error.what, where=error.where, fix=fix) from None
 
 

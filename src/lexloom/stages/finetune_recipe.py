@@ -37,6 +37,9 @@ class DataSection(Settings):
     """To measure on at the end, and for nothing else."""
     validation_share: float = Field(default=0.1, ge=0, lt=1)
     """The share of the training data that is held out where no validation data is named; 0: none."""
+    test_share: float = Field(default=0.0, ge=0, lt=1)
+    """The share of the training data that is held out for the test where no test data is named, chosen by its content
+    as well; 0: none."""
     folds: int | None = Field(default=None, ge=2)
     """Cross-validation: every example is foretold once by a model that hasn't seen it; then all are trained on."""
 

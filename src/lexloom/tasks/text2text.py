@@ -14,20 +14,22 @@ import torch
 
 from lexloom.base.ledger import Ledger
 from lexloom.data.batches import IGNORE
-from lexloom.generate.beam import Hypothesis, beam_search
-from lexloom.generate.settings import BeamSettings, WritingSettings
+from lexloom.generate.beam import Hypothesis
+from lexloom.generate.settings import WritingSettings
+from lexloom.generate.writing import write
 from lexloom.labelled.examples import Pair
 from lexloom.labelled.pairs import PairSettings, is_written_in, stream_pairs
 from lexloom.metrics import Metric, bleu, chrf, rouge
-from lexloom.models.reading import reading
-from lexloom.nn.passes import in_passes
 from lexloom.objectives.contract import Batch, Loss
 from lexloom.objectives.pairs import ends_of, pairs_loss
 from lexloom.tasks.contract import Encoded, Piece, Prediction, Setting, Task, Weighing
 from lexloom.tasks.encoding import STAGE, Cut, count_cuts, encoded_once
-from lexloom.tasks.passes import portions
 
 TOO_LONG = "pair beyond the limit of tokens, not learned"
+WRITTEN_AT_ONCE = 512
+"""Texts between two ticks."""
+TOKENS_TO_READ = 4
+"""A batch of texts to be written takes so many times the tokens of one to be read: its steps are small."""
 
 
 class Text2TextSettings(PairSettings):
@@ -137,14 +139,19 @@ def answer(
 ) -> Iterator[list[list[Hypothesis]]]:
     """For each source the texts found, the best one first."""
     end_id = ends_of(setting.tokenizer).end_id
-
-    def forward(sources: Sequence[Piece]) -> list[list[Hypothesis]]:
-        return _written(model, [piece.ids for piece in sources], setting.settings.writing, end_id)
-
-    sources = [example.pieces[0] for example in encoded]
-    found = in_passes(forward, list(portions(sources, batch_tokens)), threads)
-    for hypotheses in chain.from_iterable(found):
-        yield [hypotheses]
+    sources = [example.pieces[0].ids for example in encoded]
+    for start in range(0, len(sources), WRITTEN_AT_ONCE):
+        found = write(
+            model,
+            sources[start : start + WRITTEN_AT_ONCE],
+            setting.settings.writing,
+            eos_ids=[end_id],
+            barred_ids=[model.config.pad_id],
+            batch_tokens=TOKENS_TO_READ * batch_tokens,
+            threads=threads,
+        )
+        for hypotheses in found:
+            yield [hypotheses]
 
 
 def decode(example: Pair, encoded: Encoded, outputs: Sequence[Any], setting: Setting) -> Prediction:
@@ -168,18 +175,6 @@ def plain(prediction: Prediction) -> str:
 def reference(example: Pair, setting: Setting) -> list[str] | None:
     """All targets that are right."""
     return list(example.targets) if example.targets else None
-
-
-def _written(model: Any, sources: Sequence[list[int]], writing: WritingSettings, end_id: int) -> list[list[Hypothesis]]:
-    shared = {name: getattr(writing, name) for name in BeamSettings.model_fields}
-    each = [BeamSettings.model_validate({**shared, "max_tokens": _limit(len(ids), writing, model)}) for ids in sources]
-    return beam_search(reading(model, sources), [[model.config.start_id]] * len(sources), each, eos_ids=[end_id])
-
-
-def _limit(tokens: int, writing: WritingSettings, model: Any) -> int:
-    room: int = model.config.context - 1
-    limit = room if writing.max_tokens is None else min(room, writing.max_tokens)
-    return limit if writing.max_ratio is None else min(limit, int(tokens * writing.max_ratio) + 10)
 
 
 def _encoded(ids: Sequence[list[int]], setting: Setting) -> Encoded:

@@ -51,3 +51,9 @@ def test_warm_up_stable_decay_is_stable_until_its_share_is_left():
 )
 def test_edges_do_not_divide_by_zero(schedule, values):
     assert all(0 < share <= 1 for share in course(schedule=schedule, **values))
+
+
+def test_an_inverse_root_is_half_way_down_at_four_times_the_warm_up():
+    shares = course(schedule="inverse_sqrt", final_lr_share=0.0)
+    assert shares[40] == pytest.approx(0.5)
+    assert shares[90] == pytest.approx(1 / 3)
