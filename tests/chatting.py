@@ -67,10 +67,16 @@ def write_instructions(path: Path, count: int, *, seed: int = 0) -> Path:
 def place_of(folder: Path, *, train: int = 24, validation: int = 8, test: int = 8) -> dict[str, Any]:
     """Write a decoder and files into a folder; returns the sections of a recipe that name them."""
     folder.mkdir(parents=True, exist_ok=True)
-    data = {}
     for seed, (name, count) in enumerate((("train", train), ("validation", validation), ("test", test))):
-        data[name] = str(write_instructions(folder / f"{name}.json", count, seed=seed))
-    return {"data": data, "model": {"folder": str(write_speaker(folder / "speaker"))}}
+        write_instructions(folder / f"{name}.json", count, seed=seed)
+    write_speaker(folder / "speaker")
+    return sections_of(folder)
+
+
+def sections_of(folder: Path) -> dict[str, Any]:
+    """The sections that name what `place_of` has written."""
+    data = {name: str(folder / f"{name}.json") for name in ("train", "validation", "test")}
+    return {"data": data, "model": {"folder": str(folder / "speaker")}}
 
 
 def recipe_of(sections: dict[str, Any], *, task: dict | None = None, **train: Any) -> FinetuneRecipe:

@@ -33,7 +33,7 @@ from lexloom.stages.finetune import finetune
 from lexloom.stages.pretrain import pretrain
 from lexloom.stages.recipe import Recipe
 from lexloom.train.diary import CLOCK_FIELDS
-from tests import finetuning
+from tests import chatting, finetuning
 from tests.small import prepared_folder, recipe_of
 
 KILLS_PER_RUN = 5
@@ -62,6 +62,14 @@ def fine_tuning(**train: Any) -> Trial:
     )
 
 
+def tuning(name: str, **train: Any) -> Trial:
+    """Of a decoder, by chat or preferences."""
+    return Trial(
+        chatting.place_of,
+        lambda place, run: finetune(chatting.recipe_of(chatting.sections_of(place), task={"name": name}, **train), run),
+    )
+
+
 TRIALS = {
     "gpt, adamw, dropout": pretraining(recipe_of("gpt", steps=60, evaluate_every=10, lr=3e-3)),
     "llama, muon, boundaries, best weights": pretraining(
@@ -72,6 +80,8 @@ TRIALS = {
     ),
     "fine-tuning, layer-wise rates, best weights": fine_tuning(epochs=10, patience=4, layer_decay=0.9),
     "fine-tuning, low rank": fine_tuning(epochs=8, lora={"rank": 2}, class_weights="balanced"),
+    "chat, low rank": tuning("chat", epochs=10, patience=4, lora={"rank": 2}),
+    "preferences": tuning("preference", epochs=8),
 }
 
 
