@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=15.0, help="measured time of one round of one contender")
     parser.add_argument("--contender", choices=CONTENDERS, help="measure this one only, in this process")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     if options.contender is None:
         compare(options)
     else:

@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="measured time of one round of one contender")
     parser.add_argument("--contender", choices=CONTENDERS, help="measure this one only, in this process")
     parser.add_argument("--shared", type=Path, help="where the pairs are that the first process has encoded")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     if options.contender is None:
         with tempfile.TemporaryDirectory() as place:
             options.shared = Path(place)
@@ -111,10 +111,11 @@ def transformers(options: argparse.Namespace) -> dict[str, float]:
     train = recipe.train
     with tempfile.TemporaryDirectory() as place:
         arguments = hf.TrainingArguments(
-            output_dir=place, per_device_train_batch_size=train.batch_size, max_steps=MANY_STEPS,
+            output_dir=place, per_device_train_batch_size=train.batch_size, max_steps=MANY_STEPS, seed=train.seed,
             learning_rate=train.lr, adam_beta1=train.betas[0], adam_beta2=train.betas[1],
-            weight_decay=train.weight_decay, max_grad_norm=train.grad_clip or 0.0, label_smoothing_factor=train.label_smoothing, use_cpu=True,
-            logging_strategy="no", save_strategy="no", report_to="none", disable_tqdm=True, seed=train.seed,
+            weight_decay=train.weight_decay, max_grad_norm=train.grad_clip or 0.0,
+            label_smoothing_factor=train.label_smoothing, use_cpu=True, logging_strategy="no", save_strategy="no",
+            report_to="none", disable_tqdm=True,
         )  # fmt: skip
         collate = hf.DataCollatorForSeq2Seq(tokenizer, model=model, padding="longest")
         hf.Trainer(model, arguments, data_collator=collate, train_dataset=rows, callbacks=[clock]).train()

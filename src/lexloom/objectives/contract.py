@@ -76,5 +76,6 @@ class Objective:
     Raises RecipeError if there is none."""
     scored_share: float = 1.0
     """Share of the tokens at which scores are computed, for the plan; in encoder-decoders the decoder's."""
-    source_share: float = 0.0
-    """Share of the tokens that an encoder-decoder's encoder reads, for the plan."""
+    source_share: float | None = None
+    """Share of the tokens that an encoder-decoder's encoder reads, for the plan; None: half of them, and the decoder
+    the others."""

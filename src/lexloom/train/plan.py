@@ -112,8 +112,9 @@ def _added_up(
     tokens = round(course.total_units * course.mean_tokens)
     tokens_per_s = course.mean_tokens * settings.batch_units / step_s
     objective = course.objective
-    shares = {"scored_share": objective.scored_share, "source_share": objective.source_share}
-    flops = flops_per_token(model, course.mean_tokens, **shares)
+    flops = flops_per_token(
+        model, course.mean_tokens, scored_share=objective.scored_share, source_share=objective.source_share
+    )
     peak = measured_peak_flops()
     checkpoint_bytes = parameter_bytes + optimizer_bytes
     return Plan(

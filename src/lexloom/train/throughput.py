@@ -15,18 +15,22 @@ SIDE = 1024
 MEASURE_S = 0.3
 
 
-def flops_per_token(model: nn.Module, context: float, *, scored_share: float = 1.0, source_share: float = 0.0) -> float:
+def flops_per_token(
+    model: nn.Module, context: float, *, scored_share: float = 1.0, source_share: float | None = None
+) -> float:
     """Floating-point operations to train on one token: 6 per weight that multiplies it, plus attention.
 
     Embedding look-ups multiply nothing; the vocabulary does, if the model foretells tokens. It and what comes behind
     the last layer's attention are computed at the share of the tokens that is scored. Attention: 2 products, 2
     operations per element, half of the context on average if it is causal, else all of it; forward once and backward
-    twice. Of encoder-decoders, the encoder reads `source_share` of the tokens, the decoder those that are scored.
+    twice. Of encoder-decoders, the encoder reads `source_share` of the tokens, the decoder those that are scored; if it
+    isn't given, each reads a half.
     Source: Kaplan et al. 2020, arXiv:2001.08361, section 2.1.
     """
     config: Any = model.config
     if hasattr(config, "writing_layers"):
-        return _encoder_decoder_flops(model, context * source_share, context * scored_share) / context
+        source, target = (0.5, 0.5) if source_share is None else (source_share, scored_share)
+        return _encoder_decoder_flops(model, context * source, context * target) / context
     last = f"blocks.{config.layers - 1}."
     behind = (f"{last}attention.output.", f"{last}mlp.", "transform.")
     weights = sum(
