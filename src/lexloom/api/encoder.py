@@ -3,23 +3,21 @@
 Axes: N texts, D width.
 """
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 
+from lexloom.api.answering import one_or_many, predictions, warn_of_cuts
 from lexloom.base.errors import FolderError, UserError
 from lexloom.base.ledger import Ledger
 from lexloom.evaluate.embedding import PLAIN, Vectors, embed
 from lexloom.models.folder import ModelFolder
 from lexloom.models.sentences import Pooling
 from lexloom.tasks import Prediction
-from lexloom.tasks.encoding import CUT, STAGE
 from lexloom.tasks.folder import TaskModel, task_model
-from lexloom.tasks.given import example_of
 from lexloom.tasks.masks import Candidate, fill
 from lexloom.text.tokenizers import Tokenizer
 
@@ -122,7 +120,7 @@ class Encoder:
         together. `settings` are settings of the task to use instead of the model's, such as long_texts="windows".
         """
         model = self._task if settings is None else task_model(self._contents, self.path, settings)
-        return _one_or_many(inputs, lambda many: _predictions(model, many))
+        return one_or_many(inputs, lambda many: predictions(model, many))
 
     # ---- vectors and masks ----
 
@@ -144,7 +142,7 @@ class Encoder:
         many = [texts] if isinstance(texts, str) else texts
         ledger = Ledger()
         vectors_ND = embed(self.module, self.tokenizer, many, chosen, ledger=ledger)
-        _warn_of_cuts(ledger)
+        warn_of_cuts(ledger)
         if not isinstance(texts, str):
             return vectors_ND
         one: Vectors = vectors_ND[0]
@@ -183,32 +181,3 @@ METHODS = {
     "choice": "Call choose(text, candidates).",
 }
 """What to do with a model of each task."""
-
-
-def _one_or_many(inputs: Any, predict: Callable[[Sequence[Any]], list[Prediction]]) -> Any:
-    """A list gives a list; a text, or a tuple of texts that belong together, gives one result."""
-    if isinstance(inputs, str | tuple):
-        return predict([inputs])[0]
-    return predict(list(inputs))
-
-
-def _predictions(model: TaskModel, inputs: Sequence[Any]) -> list[Prediction]:
-    examples = []
-    for number, given in enumerate(inputs, start=1):
-        parts = (given,) if isinstance(given, str) else tuple(given)
-        if not parts or not all(isinstance(part, str) for part in parts):
-            raise UserError(f"is {given!r:.80}, not a text", where=f"input {number}")
-        examples.append(example_of(model.name, parts, f"input {number}"))
-    ledger = Ledger()
-    predictions = model.predict(examples, ledger=ledger)
-    _warn_of_cuts(ledger)
-    return predictions
-
-
-def _warn_of_cuts(ledger: Ledger) -> None:
-    cut = ledger[STAGE, CUT]
-    if cut.documents:
-        warnings.warn(
-            f"{cut.documents:,} texts are longer than the model reads; {cut.characters:,} characters were left out",
-            stacklevel=4,
-        )

@@ -236,7 +236,8 @@ def _slices(task: Task, judged: Judged, setting: Setting) -> dict[str, tuple[Sli
     """The main metric by length, label, script and unknown tokens, where that parts the data at all."""
     if not judged.references:
         return {}
-    texts = [" ".join(view(example).texts) for example in judged.examples]
+    # What is read: of pairs the source, of choices the text with its first candidate
+    texts = [" ".join(view(example).pieces[0]) for example in judged.examples]
     slicings: dict[str, Slicing] = {
         "length": by_length([len(text) for text in texts], "characters"),
         "label": _label_slicing(judged),

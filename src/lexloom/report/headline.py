@@ -59,6 +59,11 @@ def lede(run: Run) -> Twin:
     known = math.isfinite(tokens)
     read, read_zh = (f" on {size(tokens, '')} tokens", f"，读入 {size(tokens, '')} 词元") if known else ("", "")
     began = run.recipe.get("model", {}).get("folder")
+    if run.task is not None and run.recipe.get("model", {}).get("family"):
+        return (
+            f"Trained for {count(steps[-1])} steps{read}, from random weights.",
+            f"训练 {count(steps[-1])} 步{read_zh}，从随机权重开始。",
+        )
     if run.task is None or not began:
         return f"Trained for {count(steps[-1])} steps{read}.", f"训练 {count(steps[-1])} 步{read_zh}。"
     anew = run.recipe["model"].get("from_nothing")

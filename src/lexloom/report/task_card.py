@@ -23,6 +23,7 @@ PIPELINES = {
     "choice": "multiple-choice",
     "chat": "text-generation",
     "preference": "text-generation",
+    "text2text": "text2text-generation",
 }
 """Our tasks → the names that model hubs have for them."""
 DOES = {
@@ -44,6 +45,7 @@ DOES = {
         "It answers in a conversation, in the way that people preferred.",
         "本模型在对话中以人们更偏好的方式作答。",
     ),
+    "text2text": ("It reads a text and writes another.", "本模型读一段文本，写出另一段文本。"),
 }
 CALLS = {
     "classify": 'classify(["…", "…"])',
@@ -55,11 +57,16 @@ CALLS = {
     "choice": 'choose("text", ["one", "another"])',
     "chat": 'chat([{"role": "user", "content": "…"}])',
     "preference": 'chat([{"role": "user", "content": "…"}])',
+    "text2text": 'write(["…", "…"])',
 }
 """How Python asks for each."""
 COMMANDS = {
     "chat": ("lexloom chat {folder}", "lexloom predict {folder} instructions.json"),
     "preference": ("lexloom chat {folder}",),
+    "text2text": (
+        "lexloom predict {folder} letter.txt --out answer.txt",
+        'lexloom explain {folder} "…"          # which words it looked at',
+    ),
 }
 """How the command line asks for each that isn't asked for as `ASKED`."""
 ASKED = ("lexloom predict {folder} new.csv", 'lexloom explain {folder} "…"          # which words decided')
@@ -103,10 +110,11 @@ def task_card(
 
 def _front_matter(task: Mapping[str, Any]) -> str:
     """The YAML between the dashes; every value is written as JSON, which YAML contains."""
-    name, language = task["name"], (task.get("settings") or {}).get("language")
+    name, settings = task["name"], task.get("settings") or {}
+    languages = [settings.get(key) for key in ("language", "source_language", "target_language")]
     sentences = ["sentence-transformers"] if name == "similarity" else []
     values = {
-        "language": [language] if language else [],
+        "language": list(dict.fromkeys(language for language in languages if language)),
         "library_name": "lexloom",
         "pipeline_tag": PIPELINES[name],
         "tags": ["lexloom", name, *sentences],
@@ -117,9 +125,9 @@ def _front_matter(task: Mapping[str, Any]) -> str:
 def _beginning(provenance: Mapping[str, Any]) -> tuple[str, str]:
     """What the training began with, in both languages; the folder's name says nothing about where it lay."""
     began = provenance.get("began_with") or {}
-    folder = Path(str(began.get("folder", ""))).name
+    folder = Path(began.get("folder") or "").name
     if not folder:
-        return "", ""
+        return (", from random weights", "，从随机权重开始") if began.get("from_nothing") else ("", "")
     if began.get("from_nothing"):
         return f", from random weights in the shape of `{cell(folder)}`", f"，按 `{cell(folder)}` 的形状从随机权重开始"
     return f", beginning with the weights of `{cell(folder)}`", f"，从 `{cell(folder)}` 的权重开始"

@@ -4,7 +4,9 @@ The input is read twice: first to find rows that can't be read, and to count the
 predictions; then a few thousand at a time, so that memory stays bounded. Standard input is read once.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import contextlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,7 +16,8 @@ from lexloom.base.console import aligned, progress
 from lexloom.base.ledger import Ledger
 from lexloom.labelled.columns import OF_THE_FILE
 from lexloom.stages.evaluate_decoders import named_task
-from lexloom.stages.rows import STDOUT, beside, new_table
+from lexloom.stages.rows import STDOUT, beside, new_lines, new_table
+from lexloom.tasks import Prediction
 from lexloom.tasks.encoding import CUT
 from lexloom.tasks.encoding import STAGE as ENCODE
 from lexloom.tasks.folder import TaskModel, changed, load_task_model
@@ -22,7 +25,7 @@ from lexloom.text.sources import STDIN
 
 ROWS_AT_ONCE = 4096
 PREFIX = "predicted_"
-USUAL = ("examples", "without a label")
+USUAL = ("examples", "without a label", "without a target")
 """Outcomes of reading that are no news to somebody who wants predictions."""
 
 
@@ -39,25 +42,32 @@ class Predicted:
 
 
 def predict(
-    folder: Path, sources: Sequence[str], *, out: str = STDOUT, changes: Mapping[str, Any] | None = None
+    folder: Path,
+    sources: Sequence[str],
+    *,
+    out: str = STDOUT,
+    lines: bool = False,
+    changes: Mapping[str, Any] | None = None,
 ) -> Predicted:
     """Write every row of the tables with the model's answer in further columns, in the order of the input.
 
     The columns are named `predicted_…` after the fields of the prediction; none of the input is overwritten: a name
-    that is taken gets a number. `changes` are settings of the task, such as the columns of these tables; of how the
-    training's files were written (delimiter, names of columns, encoding) nothing is taken over. A row that can't be
-    read ends the command before anything is predicted, unless `skip_bad_rows` allows it to be left out, which
-    the ledger lists. Raises UserError for what can't be read, FolderError for a model without a task.
+    that is taken gets a number. With `lines`, and in a .txt, the answers stand alone, a line each.
+
+    `changes` are settings of the task, such as the columns of these tables; of how the training's files were written
+    (delimiter, names of columns, encoding) nothing is taken over. A row that can't be read ends the command before
+    anything is predicted, unless `skip_bad_rows` allows it to be left out, which the ledger lists. Raises UserError for
+    what can't be read, FolderError for a model without a task.
     """
     model, ledger = _for_new_files(_loaded(folder, changes or {}), changes or {}), Ledger()
     total = None if STDIN in sources else _count(model, sources)
     rows = 0
-    with new_table(out, ledger) as write, progress("predicting", total) as tick:
+    with _output(model, out, ledger, lines=lines) as write, progress("predicting", total) as tick:
         for some in _chunks(model.task.stream(sources, model.setting.settings, ledger)):
             done = rows
             predictions = model.predict(some, ledger=ledger, tick=lambda count, done=done: tick(done + count))  # type: ignore[misc]
             for example, prediction in zip(some, predictions, strict=True):
-                write(beside(example.row, {PREFIX + key: value for key, value in prediction.items()}))
+                write(example, prediction)
             rows += len(some)
     return Predicted(rows, out, model.name, tuple(_news(ledger)), cut_note(model, ledger))
 
@@ -71,6 +81,23 @@ def describe(result: Predicted) -> str:
     parts = [f"{result.rows:,} rows written to {place}"]
     parts += [aligned(rows, right=(1, 2))] if result.ledger else []
     return "\n\n".join([*parts, *([result.hint] if result.hint else [])])
+
+
+@contextlib.contextmanager
+def _output(model: TaskModel, out: str, ledger: Ledger, *, lines: bool) -> Iterator[Callable[[Any, Prediction], None]]:
+    """Yields what writes an example's answer."""
+    if lines or out.lower().endswith(".txt"):
+        with new_lines(out, ledger) as line:
+            yield lambda example, prediction: line(_as_text(model.task.plain(prediction)))
+    else:
+        with new_table(out, ledger) as write:
+            yield lambda example, prediction: write(
+                beside(example.row, {PREFIX + key: value for key, value in prediction.items()})
+            )
+
+
+def _as_text(answer: Any) -> str:
+    return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
 
 
 def cut_note(model: TaskModel, ledger: Ledger) -> str | None:

@@ -42,6 +42,26 @@ def new_table(out: str, ledger: Ledger) -> Iterator[Write]:
         yield lambda row: file.write(line(row).encode())
 
 
+@contextlib.contextmanager
+def new_lines(out: str, ledger: Ledger) -> Iterator[Callable[[str], None]]:
+    """Yields what writes a text as one line, to a file that is there when the block ends or not at all, or to `-`.
+
+    The ledger counts texts whose line breaks had to become spaces.
+    """
+
+    def line(text: str) -> str:
+        flat = " ".join(text.splitlines())
+        if flat != text:
+            ledger.count(STAGE, "text with line breaks, made spaces")
+        return flat + "\n"
+
+    if out == STDOUT:
+        yield lambda text: _to_stdout(line(text))
+        return
+    with files.new_file(Path(out)) as file:
+        yield lambda text: file.write(line(text).encode())
+
+
 def beside(row: Row, more: Row) -> dict[str, Any]:
     """The row, and behind its columns those of `more`; a name that the row has already gets a number."""
     columns = dict(row)

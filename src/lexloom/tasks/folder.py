@@ -8,6 +8,7 @@ from typing import Any
 from lexloom.base.errors import FolderError, RecipeError
 from lexloom.base.ledger import Ledger
 from lexloom.base.recipe import check, choose
+from lexloom.models import FAMILIES
 from lexloom.models.folder import ModelFolder, load_model
 from lexloom.nn.linear import pack_for_inference
 from lexloom.tasks import TASKS
@@ -94,6 +95,8 @@ def changed(model: TaskModel, changes: Mapping[str, Any]) -> TaskModel:
 
 def _published_task(contents: ModelFolder) -> dict[str, Any] | None:
     config = contents.model.config
+    if FAMILIES[contents.family].kind == "encoder-decoder":
+        return {"name": "text2text", "settings": {}, "labels": (), "max_tokens": min(config.context, MOST_TOKENS)}
     labels = contents.labels or tuple(f"LABEL_{number}" for number in range(getattr(config, "labels", 0)))
     name = TASK_OF_HEAD.get(getattr(config, "head", "decoder"))
     settings: dict[str, Any] = {}

@@ -79,6 +79,12 @@ PRESETS = {
 }
 
 
+def writing_of(setting: Setting) -> WritingSettings:
+    """How texts are written; a published model's settings leave it to the preset."""
+    chosen: WritingSettings | None = setting.settings.writing
+    return PRESETS[setting.settings.preset].writing if chosen is None else chosen
+
+
 def settle(examples: Sequence[Pair], settings: Text2TextSettings) -> Text2TextSettings:
     """Fill in the language of the targets and the way to write."""
     known = [example.targets[0] for example in examples if example.targets]
@@ -130,7 +136,7 @@ def loss(model: Any, batch: Batch, setting: Setting, weighing: Weighing) -> Loss
 
 def draft(setting: Setting) -> Setting:
     """The best token each time instead of a search, which costs a fraction and ranks models alike."""
-    writing = setting.settings.writing.model_copy(update={"beams": 1, "n_best": 1})
+    writing = writing_of(setting).model_copy(update={"beams": 1, "n_best": 1})
     return replace(setting, settings=setting.settings.model_copy(update={"writing": writing}))
 
 
@@ -144,7 +150,7 @@ def answer(
         found = write(
             model,
             sources[start : start + WRITTEN_AT_ONCE],
-            setting.settings.writing,
+            writing_of(setting),
             eos_ids=[end_id],
             barred_ids=[model.config.pad_id],
             batch_tokens=TOKENS_TO_READ * batch_tokens,
@@ -159,7 +165,7 @@ def decode(example: Pair, encoded: Encoded, outputs: Sequence[Any], setting: Set
     if not example.source.strip():
         return {"text": "", "score": 0.0}
     best, *others = [_text(hypothesis, setting) for hypothesis in outputs[0]]
-    return {**best, "others": others} if setting.settings.writing.n_best > 1 else best
+    return {**best, "others": others} if writing_of(setting).n_best > 1 else best
 
 
 def judge(setting: Setting) -> tuple[Metric, ...]:

@@ -54,8 +54,8 @@ class FinetuneSettings(LoopSettings):
     weight_decay: float = Field(default=0.01, ge=0, allow_inf_nan=False)
     """Decoupled decay of matrices; vectors (biases, gains) never decay."""
     schedule: Literal["constant", "cosine", "linear", "wsd", "inverse_sqrt"] = "linear"
-    """Course of the learning rate after the warm-up; `wsd` is warm-up, stable, decay; `inverse_sqrt` falls with the root
-    of the steps, towards `final_lr_share` but never so far."""
+    """Course of the learning rate after the warm-up; `wsd` is warm-up, stable, decay; `inverse_sqrt` falls with the
+    root of the steps, towards `final_lr_share` but never so far."""
     warmup_share: float = Field(default=0.1, ge=0, le=1)
     """Share of all steps spent on the warm-up."""
     final_lr_share: float = Field(default=0.0, ge=0, le=1)

@@ -47,8 +47,8 @@ class LoopSettings(Settings):
     """Largest norm of the whole gradient; unset: none."""
 
     schedule: Literal["constant", "cosine", "linear", "wsd", "inverse_sqrt"] = "cosine"
-    """Course of the learning rate after the warm-up; `wsd` is warm-up, stable, decay; `inverse_sqrt` falls with the root
-    of the steps, towards `final_lr_share` but never so far."""
+    """Course of the learning rate after the warm-up; `wsd` is warm-up, stable, decay; `inverse_sqrt` falls with the
+    root of the steps, towards `final_lr_share` but never so far."""
     warmup_steps: int | None = Field(default=None, ge=0)
     """Steps of linear warm-up; unset: `warmup_share` of all steps."""
     warmup_share: float = Field(default=0.02, ge=0, le=1)
