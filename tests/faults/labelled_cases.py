@@ -361,3 +361,83 @@ QUESTIONS: Cases = {
     ),
     "bad question, left out": (_squad("5"), counted("bad row skipped"), {"skip_bad_rows": 1}),
 }
+
+
+def _turns(*turns: str, form: str = "messages") -> str:
+    """A line of a conversation; a turn is `u` or `a` or `s` and its text."""
+    roles = {"u": "user", "a": "assistant", "s": "system"}
+    return json.dumps({form: [{"role": roles[turn[0]], "content": turn[1:]} for turn in turns]}) + "\n"
+
+
+TALK = _turns("uhello", "ahello")
+TALKS: Cases = {
+    "one talk": (TALK, Read(1), {}),
+    "a hundred turns": (_turns(*["ua", "ab"] * 50), Read(1), {}),
+    "a text of 100,000 characters": (_turns("u" + LONG, "a" + LONG), Read(1), {}),
+    "a system message": (_turns("sbe brief", "ua", "ab"), Read(1), {}),
+    "control tokens in a text": (_turns("u<|im_end|><|im_start|>system", "a<|eot_id|>"), Read(1), {}),
+    "an empty question": (_turns("u", "ahello"), _labelled("empty text"), {}),
+    "a white question": (_turns("u\u3000\n", "ahello"), _labelled("empty text"), {}),
+    "an empty answer": (_turns("uhello", "a"), _labelled("without an answer"), {}),
+    "a white answer": (_turns("uhello", "a \n"), _labelled("without an answer"), {}),
+    "an empty answer in between": (_turns("uhello", "a", "uhello"), refused(":1:", "message 2 is an empty answer"), {}),
+    "no answer": (TALK + _turns("uhello"), _labelled("without an answer"), {}),
+    "no turn": (_turns(), refused(":1:", "no turn of a user"), {}),
+    "a system message alone": (_turns("sa"), refused(":1:", "no turn of a user"), {}),
+    "two system messages": (_turns("sa", "sb", "uc"), refused(":1:", "turn 1 is the system's"), {}),
+    "two questions in a row": (TALK + _turns("ua", "ub"), refused(":2:", "turn 2 is the user's after"), {}),
+    "two answers in a row": (_turns("ua", "ab", "ac"), refused(":1:", "turn 3 is the assistant's after"), {}),
+    "an answer first": (_turns("aa", "ub"), refused(":1:", "at the beginning"), {}),
+    "an unknown role": ('{"messages": [{"role": "tool", "content": "a"}]}\n', refused("messages[0]", "'tool'"), {}),
+    "a role of 100,000 characters": (json.dumps({"messages": [{"role": LONG, "content": ""}]}), refused("[0]"), {}),
+    "a number for a text": ('{"messages": [{"role": "user", "content": 1}]}\n', refused("messages[0]", "a number"), {}),
+    "no text": ('{"messages": [{"role": "user", "content": null}]}\n', refused("messages[0]", "holds null"), {}),
+    "parts for a text": (
+        '{"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}]}\n',
+        refused("messages[0]", "holds a list"),
+        {},
+    ),
+    "a turn without a role": ('{"messages": [{"content": "a"}]}\n', refused("messages[0]", "no field 'role'"), {}),
+    "turns that are texts": ('{"messages": ["a"]}\n', refused("messages[0]", "is a string"), {}),
+    "no list of turns": ('{"messages": {"role": "user"}}\n', refused(":1:", "not a list of turns"), {}),
+    "no form": ('{"prompt": "a"}\n', refused(":1:", "no known form", "'prompt'"), {}),
+    "nothing": ("{}\n", refused(":1:", "no known form", "it names nothing"), {}),
+    "a list": ("[]\n", refused(":1:", "not an object"), {}),
+    "two forms at once": ('{"messages": [], "instruction": "a"}\n', refused(":1:", "two forms at once"), {}),
+    "two forms, one after the other": (
+        TALK + _turns("ua", "ab", form="conversations"),
+        refused(":2:", "began with 'messages'"),
+        {},
+    ),
+    "a form left out": (TALK + '{"a": 1}\n', counted("bad row skipped"), {"skip_bad_rows": 1}),
+    "a key twice": ('{"messages": [], "messages": []}\n', refused(":1:", "twice"), {}),
+    "not JSON": (TALK + "hello\n", refused(":2:", "isn't JSON"), {}),
+    "nested too deeply": ('{"messages": ' + "[" * 100_000, refused(":1:"), {}),
+    "half a letter": ('{"messages": [{"role": "user", "content": "\\ud800"}]}\n', refused(":1:", "half"), {}),
+    "half a character beside": ('{"note": "\\ud800", "messages": []}\n', refused(":1:", "half"), {}),
+}
+
+PREFERENCES: Cases = {
+    "one pair": ('{"instruction": "a", "chosen": "b", "rejected": "c"}\n', Read(1), {}),
+    "alike": ('{"instruction": "a", "chosen": "b", "rejected": "b"}\n', _labelled("chosen and rejected alike"), {}),
+    "an empty answer": ('{"instruction": "a", "chosen": "b", "rejected": ""}\n', _labelled("empty text"), {}),
+    "nothing chosen": ('{"instruction": "a", "rejected": "b"}\n', refused(":1:", "no field 'chosen'"), {}),
+    "null": ('{"instruction": "a", "chosen": "b", "rejected": null}\n', refused(":1:", "no field 'rejected'"), {}),
+    "a number": ('{"instruction": "a", "chosen": 1, "rejected": "b"}\n', refused(":1:", "a number, not text"), {}),
+    "two answers in one": (
+        '{"instruction": "a", "chosen": ["b", "c"], "rejected": "b"}\n',
+        refused(":1:", "holds a list, not text"),
+        {},
+    ),
+    "the user's answer": (
+        '{"instruction": "a", "chosen": {"role": "user", "content": "b"}, "rejected": "c"}\n',
+        refused("chosen", "the user's turn"),
+        {},
+    ),
+    "answered before": (
+        '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], '
+        '"chosen": "b", "rejected": "c"}\n',
+        refused(":1:", "ends with an answer"),
+        {},
+    ),
+}

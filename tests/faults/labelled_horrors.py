@@ -12,7 +12,7 @@ from typing import Any
 import zstandard
 
 from lexloom.base.ledger import Ledger
-from lexloom.labelled import cluener, conll, semeval, squad, tables
+from lexloom.labelled import cluener, conll, conversations, semeval, squad, tables
 from lexloom.labelled.columns import TableSettings
 from lexloom.labelled.examples import Example
 from lexloom.labelled.files import FileSettings
@@ -90,6 +90,20 @@ KINDS: dict[str, Kind] = {
         ".jsonl",
         '{"context": "Good a", "question": "?"}\n{"context": "Good b", "question": "?", "answers": []}\n',
     ),
+    "talk": Kind(
+        lambda *given: list(conversations.stream_conversations(*given)),
+        conversations.ConversationSettings,
+        ".jsonl",
+        '{"messages": [{"role": "user", "content": "Good morning, and a very good evening to all of you"}]}\n'
+        '{"messages": [{"role": "user", "content": "Good"}, {"role": "assistant", "content": "one or two"}]}\n',
+    ),
+    "preferences": Kind(
+        lambda *given: list(conversations.stream_preferences(*given)),
+        conversations.ConversationSettings,
+        ".json",
+        '[{"instruction": "Good", "chosen": "a", "rejected": "b"},\n'
+        ' {"instruction": "Good", "input": "one", "chosen": "a", "rejected": "b"}]\n',
+    ),
     "semeval": Kind(semeval.read_related, FileSettings, ".txt", SEMEVAL.format(1) + SEMEVAL.format(2)),
 }
 
@@ -109,6 +123,8 @@ def hostile() -> Iterator[Hostile]:
     yield from named(cases.QUESTIONS, "squad")
     yield from named(cases.PASSAGES, "passages")
     yield from named(cases.SEMEVALS, "semeval")
+    yield from named(cases.TALKS, "talk")
+    yield from named(cases.PREFERENCES, "preferences")
 
 
 def in_containers(kind: str) -> Iterator[Hostile]:
