@@ -68,7 +68,7 @@ USES = {
         tag="seq2seq-lm",
         made=("An encoder-decoder", "编码器-解码器"),
         auto_class="AutoModelForSeq2SeqLM",
-        python="print(model)",
+        python='print(model.write("Once upon a time"))',
         command="lexloom finetune TASK.toml model.folder={folder} --out RUN",
         limits=(
             "It knows only the texts counted above, and repeats their views and errors.",

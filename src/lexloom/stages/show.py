@@ -242,6 +242,7 @@ def _uses(model: Path) -> tuple[str, ...]:
 PREDICT = ("lexloom predict {model} NEW.csv --out ANSWERS.csv", "lexloom explain {model} TEXT")
 FILL = ("lexloom fill {model} 'Paris is the [MASK] of France.'", "lexloom evaluate {model} --data PREPARED")
 WRITE = ("lexloom generate {model} 'Once upon a time'", "lexloom evaluate {model} --data PREPARED")
+TRANSDUCE = ("lexloom finetune RECIPE model.folder={model} --out RUN", "lexloom predict {model} TEXTS --out ANSWERS")
 USES = {
     "Classification": PREDICT,
     "QuestionAnswering": PREDICT,
@@ -250,6 +251,8 @@ USES = {
     "PreTraining": FILL,
     "ForCausalLM": WRITE,
     "LMHeadModel": WRITE,
+    "ConditionalGeneration": TRANSDUCE,
+    "MTModel": TRANSDUCE,
     "": ("lexloom embed {model} TEXTS.csv --out VECTORS.npy",),
 }
 """By the ending of the class's name."""
