@@ -212,17 +212,22 @@ def predict(
         list[str],
         typer.Argument(metavar="FILE... [task.KEY=VALUE]...", help="Tables (- is stdin), and settings of the task."),
     ],
-    out: Annotated[str, typer.Option(help="A .jsonl, .csv or .tsv to write; - is JSON lines on stdout.")] = STDIN,
+    out: Annotated[
+        str, typer.Option(help="A .jsonl, .csv or .tsv to write, or a .txt of answers; - is JSON lines on stdout.")
+    ] = STDIN,
+    lines: Annotated[bool, typer.Option("--lines", help="Write the answers alone, a line each.")] = False,
     json: Json = False,
 ) -> None:
     """Write every row of a table with what a fine-tuned model says to it.
 
     Example: lexloom predict run/model new.csv --out answers.csv task.text=review task.long_texts=windows
+
+    Example: lexloom predict translator/model letter.txt --out brief.txt
     """
     from lexloom.stages import predict as stage
 
     files, task = _files_and_task(sources)
-    _show_beside(stage.predict(folder, files, out=out, changes=task), stage.describe, out=out, json=json)
+    _show_beside(stage.predict(folder, files, out=out, lines=lines, changes=task), stage.describe, out=out, json=json)
 
 
 @app.command()
@@ -298,17 +303,26 @@ def check_data(
 def generate(
     folder: Folder,
     prompt: Annotated[str, typer.Argument(help="The beginning of a text; - reads it from standard input.")],
-    settings: Sampling = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...", help="max_tokens, temperature, top_k, seed, stop, …, or beams, n_best, …"
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Continue a text.
+    """Continue a text, or search for its most probable continuations.
 
     Example: lexloom generate run/model "春眠不覺曉" max_tokens=60 temperature=0.7 seed=1
+
+    Example: lexloom generate run/model "春眠不覺曉" max_tokens=20 beams=4 n_best=4 no_repeat_ngram=3
     """
+    from lexloom.base.recipe import load_recipe
+    from lexloom.generate.settings import GenerateSettings
     from lexloom.stages.generate import generate as run
 
     text = sys.stdin.read() if prompt == STDIN else prompt
-    run(folder, text, _sampling(settings), json=json)
+    run(folder, text, load_recipe(GenerateSettings, None, settings or ()), json=json)
 
 
 @app.command()

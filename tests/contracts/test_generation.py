@@ -105,7 +105,7 @@ SEARCHES = {
     "long": BeamSettings(beams=3, n_best=3, max_tokens=16, length_penalty=2.0, no_repeat_ngram=2),
     "odd": BeamSettings(beams=5, n_best=3, max_tokens=12, length_penalty=-1.0),
 }
-INPUTS_EACH = 25
+INPUTS = 100
 ENDS = list(range(0, VOCAB, 10))
 
 
@@ -113,10 +113,13 @@ ENDS = list(range(0, VOCAB, 10))
 def test_searches_find_what_transformers_finds(model, name, tmp_path):
     save_model(tmp_path / "model", model, None, provenance={}, generation=None, card="")
     reference = AutoModelForCausalLM.from_pretrained(tmp_path / "model").eval()
-    prompts = random_prompts(np.random.default_rng(8), INPUTS_EACH)
-    for prompt, found in zip(prompts, beam_search(model, prompts, SEARCHES[name], eos_ids=ENDS), strict=True):
-        mask = torch.ones(1, len(prompt), dtype=torch.int64)
-        assert_same(found, expected(reference, prompt, SEARCHES[name], eos_ids=ENDS, attention_mask=mask))
+    settings, rng = SEARCHES[name], np.random.default_rng(8)
+    prompts = (
+        rng.integers(VOCAB, size=(INPUTS, 12)).tolist() if settings.no_repeat_ngram else random_prompts(rng, INPUTS)
+    )
+    ours = beam_search(model, prompts, settings, eos_ids=ENDS)
+    for found, theirs in zip(ours, expected(reference, prompts, settings, eos_ids=ENDS), strict=True):
+        assert_same(found, theirs)
 
 
 def test_hypotheses_have_the_probability_of_a_plain_forward_pass(model):

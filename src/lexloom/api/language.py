@@ -16,8 +16,16 @@ from lexloom.base.errors import UserError
 from lexloom.base.recipe import check
 from lexloom.evaluate.scoring import score_documents
 from lexloom.generate.prompts import check_ids
-from lexloom.generate.reply import answer, chat_format, continue_texts, start_id, tokenizer_of
-from lexloom.generate.settings import SamplingSettings
+from lexloom.generate.reply import (
+    Found,
+    answer,
+    chat_format,
+    continue_texts,
+    search_texts,
+    start_id,
+    tokenizer_of,
+)
+from lexloom.generate.settings import BeamSettings, SamplingSettings
 from lexloom.generate.text import Piece
 from lexloom.models.folder import ModelFolder
 from lexloom.text.chat import Message
@@ -83,12 +91,21 @@ class LanguageModel:
         """Continue a text; returns the new text only, or with `stream` its pieces as they come.
 
         `settings` are the fields of `SamplingSettings`: max_tokens, temperature, top_k, top_p, min_p,
-        repetition_penalty, seed, stop, min_tokens. An empty text begins a document.
+        repetition_penalty, seed, stop, min_tokens, no_repeat_ngram. An empty text begins a document.
         Example: `model.generate("明月", max_tokens=40, temperature=0.7, seed=1, stop=["\\n"])`.
         Raises UserError for settings out of range and for a prompt and reply longer than the context.
         """
         pieces = continue_texts(self._contents, [text], _sampling(settings))
         return _texts(pieces) if stream else "".join(_texts(pieces))
+
+    def search(self, text: str, **settings: Any) -> list[Found]:
+        """The most probable continuations that a beam search finds, the best one first, with their scores.
+
+        `settings` are the fields of `BeamSettings`: beams, n_best, length_penalty, max_tokens, min_tokens,
+        no_repeat_ngram. Raises what `generate` raises.
+        """
+        (found,) = search_texts(self._contents, [text], check(BeamSettings, settings, where="search"))
+        return found
 
     @overload
     def chat(

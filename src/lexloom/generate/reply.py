@@ -1,13 +1,17 @@
 """A model folder that speaks: continue texts, answer in a conversation."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from lexloom.base.errors import FolderError, UserError
 from lexloom.base.recipe import choose
+from lexloom.generate.beam import beam_search
+from lexloom.generate.decoder import Finish
 from lexloom.generate.prompts import first_ids, prompt_ids, separator_ids
-from lexloom.generate.settings import SamplingSettings
+from lexloom.generate.settings import BeamSettings, SamplingSettings
 from lexloom.generate.text import Piece, generate_text
+from lexloom.models import FAMILIES
 from lexloom.models.folder import ModelFolder, load_model
 from lexloom.nn.inference import lay_out_for_few_rows
 from lexloom.text.chat import CHAT_FORMATS, ChatFormat, Message, chat_format_of
@@ -15,8 +19,17 @@ from lexloom.text.tokenizers import Tokenizer
 
 
 def load_speaker(path: Path, *, verify: bool = True) -> ModelFolder:
-    """Load a model folder for reading and writing text, laid out for decoding; not for training it further."""
+    """Load a model folder for reading and writing text, laid out for decoding; not for training it further.
+
+    Raises what `load_model` raises, and FolderError if the model doesn't go on with texts.
+    """
     folder = load_model(path, verify=verify)
+    if FAMILIES[folder.family].kind != "decoder":
+        raise FolderError(
+            f"its model is an {FAMILIES[folder.family].kind}, and only a decoder goes on with a text",
+            where=str(path),
+            fix="Ask a fine-tuned model with `lexloom predict`.",
+        )
     lay_out_for_few_rows(folder.model)
     return folder
 
@@ -31,6 +44,35 @@ def continue_texts(
     tokenizer, opening = tokenizer_of(folder), opening_ids(folder)
     prompts = [prompt_ids(text, tokenizer, opening=opening) for text in texts]
     return generate_text(folder.model, tokenizer, prompts, settings, eos_ids=end_ids(folder))
+
+
+@dataclass(frozen=True)
+class Found:
+    """A text that a search found."""
+
+    text: str
+    score: float
+    """What texts are ranked by, see `BeamSettings.length_penalty`."""
+    log_probability: float
+    """The natural logarithm of the model's own probability of all its tokens, the end-of-text included."""
+    tokens: int
+    finish: Finish
+
+
+def search_texts(folder: ModelFolder, texts: Sequence[str], settings: BeamSettings) -> list[list[Found]]:
+    """For each text the `n_best` most probable continuations that a beam search finds, the best one first.
+
+    Raises what `beam_search` raises, and FolderError if the folder has no tokenizer.
+    """
+    tokenizer, opening = tokenizer_of(folder), opening_ids(folder)
+    prompts = [prompt_ids(text, tokenizer, opening=opening) for text in texts]
+    return [
+        [
+            Found(tokenizer.decode(one.written), one.score, one.log_probability, len(one.ids), one.finish)
+            for one in hypotheses
+        ]
+        for hypotheses in beam_search(folder.model, prompts, settings, eos_ids=end_ids(folder))
+    ]
 
 
 def answer(

@@ -127,8 +127,8 @@ class WritingSettings(GenerateSettings):
     """As in sampling; 0, the default, always takes the best token."""
 
     max_ratio: float | None = Field(None, gt=0, le=MAX_RATIO, allow_inf_nan=False, strict=True)
-    """At most so many new tokens for each token of the source, and ten more; unset: `max_tokens` is the limit, or if that
-    is unset too 256."""
+    """At most so many new tokens for each token of the source, and ten more; unset: `max_tokens` is the limit, or 256
+    if that is unset too."""
 
     stop: tuple[StopString, ...] = Field((), max_length=0)
     """Has no use here: a text ends with the end-of-text token or at its limit."""

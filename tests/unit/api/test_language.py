@@ -87,6 +87,15 @@ def test_zero_temperature_is_greedy(model):
     assert model.generate("To be", temperature=0, max_tokens=8) == model.tokenizer.decode(ids[prompt_tokens:])
 
 
+def test_search_finds_several_texts_the_best_first(model):
+    found = model.search("To be", beams=3, n_best=3, max_tokens=8, no_repeat_ngram=2)
+    assert len(found) == 3
+    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+    assert model.search("To be", beams=1, max_tokens=8)[0].text == model.generate("To be", temperature=0, max_tokens=8)
+    with pytest.raises(RecipeError, match="n_best"):
+        model.search("To be", n_best=9)
+
+
 def test_prompts_at_the_edges_of_the_context(model):
     assert isinstance(model.generate("", max_tokens=3, seed=0), str)
     room = CONTEXT - 1

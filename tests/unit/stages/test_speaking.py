@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from lexloom.base.errors import UserError
+from lexloom.base.errors import FolderError, UserError
 from lexloom.generate.prompts import ContextFull
-from lexloom.generate.settings import SamplingSettings
+from lexloom.generate.settings import GenerateSettings, SamplingSettings
 from lexloom.generate.text import Piece
 from lexloom.stages.chat import chat, converse
 from lexloom.stages.generate import generate
@@ -37,6 +37,35 @@ def test_the_reported_seed_gives_the_text_again(folder, capsys):
     first = generate(folder, "To", SamplingSettings(max_tokens=12), json=True)
     again = generate(folder, "To", SamplingSettings(max_tokens=12, seed=first["seed"]), json=True)
     assert again["text"] == first["text"]
+
+
+def test_a_search_writes_one_text_or_several_behind_their_scores(folder, capsys):
+    one = generate(folder, "To", GenerateSettings(beams=3, max_tokens=5))
+    assert capsys.readouterr().out == f"To{one['text']}\n"
+    facts = generate(folder, "To", GenerateSettings(beams=3, n_best=3, max_tokens=5))
+    assert capsys.readouterr().out == "".join(f"[{text['score']:.4f}] To{text['text']}\n" for text in facts["found"])
+    assert facts["text"] == facts["found"][0]["text"] == one["text"]
+    assert len({text["text"] for text in facts["found"]}) == 3
+    assert [text["score"] for text in facts["found"]] == sorted(
+        (text["score"] for text in facts["found"]), reverse=True
+    )
+
+
+def test_a_search_with_json_writes_one_object(folder, capsys):
+    facts = generate(folder, "春眠", GenerateSettings(beams=2, n_best=2, max_tokens=4), json=True)
+    assert json.loads(capsys.readouterr().out) == facts
+
+
+def test_one_beam_still_samples(folder, capsys):
+    settings = {"max_tokens": 6, "seed": 5, "top_k": 9}
+    sampled = generate(folder, "To", SamplingSettings(**settings), json=True)
+    assert generate(folder, "To", GenerateSettings(**settings), json=True)["text"] == sampled["text"]
+
+
+def test_a_model_that_needs_a_source_does_not_go_on_with_a_text(tmp_path):
+    folder = write_model(tmp_path / "model", family="t5")
+    with pytest.raises(FolderError, match=r"an encoder-decoder, and only a decoder .*\n.*lexloom predict"):
+        generate(folder, "To", FEW)
 
 
 def test_chat_answers_each_line_and_remembers(folder, capsys):
