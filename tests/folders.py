@@ -19,6 +19,8 @@ SHAPES = {
     "llama": {"width": 32, "layers": 2, "heads": 4, "kv_heads": 2, "head_width": 8, "ffn_width": 48},
     "bert": {"width": 32, "layers": 2, "heads": 4, "ffn_width": 48},
     "modernbert": {"width": 32, "layers": 3, "heads": 4, "ffn_width": 48, "window": 8},
+    "transformer": {"width": 32, "layers": 2, "heads": 4, "ffn_width": 48},
+    "t5": {"width": 32, "layers": 2, "heads": 4, "head_width": 8, "ffn_width": 48},
 }
 
 OBJECTIVES = {"decoder": "causal", "encoder": "masked", "encoder-decoder": "pairs"}

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from lexloom.base.errors import UserError
 from lexloom.nn.attention import Reach, attend, reach_of
-from lexloom.nn.checks import check_flag, check_id, check_length, check_number, check_sizes
+from lexloom.nn.checks import SIZE_BOUNDS, check_flag, check_id, check_length, check_multiple, check_number, check_sizes
 from lexloom.nn.dropout import Dropout
 from lexloom.nn.init import fill
 from lexloom.nn.layers import Embedding, RMSNorm
@@ -72,8 +72,8 @@ class Config:
             check_flag(name, getattr(self, name))
         if self.scaled and not self.tied:
             raise UserError("is for a head that is tied to the embedding", where="scaled", fix="Set scaled to false.")
-        check_number("buckets", self.buckets, 4, 1 << 16)
-        check_number("furthest", self.furthest, self.buckets, 1 << 24)
+        check_multiple("buckets", self.buckets, "directions, near and far", 4)
+        check_number("furthest", self.furthest, self.buckets, SIZE_BOUNDS["furthest"])
         for name in ("start_id", "pad_id"):
             check_id(name, getattr(self, name), self.vocab_size)
         check_number("dropout", self.dropout, 0.0, 0.99)
@@ -364,7 +364,7 @@ IGNORED_WEIGHTS = (r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_atte
 def from_hugging_face(values: Mapping[str, Any]) -> Config:
     """The Config of a T5 or mT5 config.json, or UserError naming the setting that we can't compute.
 
-    Whether the head is tied stands in no file reliably: `settle` sees it from the tensors.
+    Whether the head is tied is not for certain then: see `settle`.
     """
     require(values, "vocab_size", "d_model", "num_layers", "num_heads", "d_kv", "d_ff")
     ours = read_config(values, known=KEYS, fixed=FIXED, harmless=HARMLESS_HERE)
@@ -397,8 +397,8 @@ def to_hugging_face(config: Config) -> dict[str, Any]:
 
 
 def settle(config: Config, names: Set[str]) -> Config:
-    """What transformers 5 leaves open in config.json: a head that isn't scaled is tied if there is no other."""
-    return config if config.scaled else replace(config, tied="lm_head.weight" not in names)
+    """What transformers 5 leaves open, since it calls every head tied: one that isn't scaled may be of its own."""
+    return config if config.scaled else replace(config, tied=config.tied and "lm_head.weight" not in names)
 
 
 def tied_copies(config: Config) -> dict[str, str]:

@@ -20,6 +20,8 @@ SIZE_BOUNDS = {
     "types": 1 << 10,
     "labels": 1 << 20,
     "window": 1 << 24,
+    "buckets": 1 << 16,
+    "furthest": 1 << 24,
 }
 
 
