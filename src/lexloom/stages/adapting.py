@@ -123,6 +123,7 @@ def gather(recipe: FinetuneRecipe, data: Data, run: Path) -> Adapting:
     fingerprints = {"train": _fingerprint_of_data(train), "validation": _fingerprint_of_data(validation)}
     _say_what_there_is(data, train, setting)
     if task.prepare is not None:
+        say("Asking the model what it thinks before training")
         train, validation, test = (task.prepare(base.model, part, setting) for part in (train, validation, test))
     if settings.augment is not None and not task.augmentable:
         say(f"Note: {recipe.task.name} needs every word at its place; train.augment changes nothing")

@@ -4,9 +4,12 @@ import pytest
 import yaml
 
 from lexloom.api.encoder import Encoder
+from lexloom.api.language import LanguageModel
+from lexloom.api.writer import Writer
 from lexloom.report.task_card import CALLS, PIPELINES, task_card
 from lexloom.tasks import TASKS
 
+LOADED = {"encoder": Encoder, "decoder": LanguageModel, "encoder-decoder": Writer}
 FIGURE = {"value": 0.91234, "low": 0.9, "high": 0.9251, "percent": True}
 RESULTS = {"splits": {"test": {"examples": 1821, "main": "accuracy", "figures": {"accuracy": FIGURE}}}}
 PROVENANCE = {
@@ -61,10 +64,10 @@ def test_labels_cannot_break_out_and_a_known_language_is_stated():
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_the_call_that_the_card_shows_is_one_of_a_loaded_encoder(name):
+def test_the_call_that_the_card_shows_is_one_of_a_loaded_model(name):
     call = CALLS[name].partition("(")[0]
     assert f'lexloom.load("model").{call}(' in card_of(name)
-    assert callable(getattr(Encoder, call))
+    assert callable(getattr(LOADED[TASKS[name].needs[0]], call))
 
 
 def test_settings_that_are_not_set_are_not_stated():
