@@ -50,7 +50,7 @@ class Trial:
 
 def pretraining(recipe: Recipe) -> Trial:
     return Trial(
-        lambda place: prepared_folder(place, tokenizer="wordpiece"),
+        lambda place: prepared_folder(place, tokenizer="wordpiece", sentinels=8),
         lambda place, run: pretrain(recipe, place / "prepared", run),
     )
 
@@ -78,6 +78,7 @@ TRIALS = {
     "bert, whole words, pairs": pretraining(
         recipe_of("bert", objective="masked+next", masking={"whole_words": True}, steps=60, evaluate_every=10, lr=3e-3)
     ),
+    "t5, spans": pretraining(recipe_of("t5", objective="denoise", steps=60, evaluate_every=10, lr=3e-3)),
     "fine-tuning, layer-wise rates, best weights": fine_tuning(epochs=10, patience=4, layer_decay=0.9),
     "fine-tuning, low rank": fine_tuning(epochs=8, lora={"rank": 2}, class_weights="balanced"),
     "chat, low rank": tuning("chat", epochs=10, patience=4, lora={"rank": 2}),

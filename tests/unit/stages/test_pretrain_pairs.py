@@ -4,11 +4,14 @@ import json
 import math
 import shutil
 
+import numpy as np
 import pytest
+import torch
 
 from lexloom.base import files
 from lexloom.base.errors import FolderError, RecipeError
 from lexloom.models.folder import load_model
+from lexloom.stages.building import gather
 from lexloom.stages.evaluating import describe, evaluate
 from lexloom.stages.plan import plan
 from lexloom.stages.pretrain import pretrain
@@ -115,6 +118,23 @@ def test_targets_begin_with_padding_in_the_folder_as_in_training(finished, name)
     tokenizer, config = load_tokenizer(folder), load_model(folder).model.config
     assert (config.start_id, config.pad_id) == (tokenizer.pad_id, tokenizer.pad_id)
     assert files.read_json(folder / "config.json")["decoder_start_token_id"] == tokenizer.pad_id
+
+
+@pytest.mark.parametrize("name", ["t5, denoise", "transformer, prefix, boundaries"])
+def test_transformers_finds_the_same_loss_in_the_folder(prepared, finished, name):
+    transformers = pytest.importorskip("transformers")
+    parts = gather(recipe(name), prepared)
+    ours = load_model(finished / name / "model").model
+    theirs = transformers.AutoModelForSeq2SeqLM.from_pretrained(finished / name / "model").eval()
+    batch = parts.objective.make_batch(parts.windows, [0, 1], lambda row: np.random.default_rng(row))
+    sources = batch.source_BL[0].split(list(batch.source_runs))
+    targets = batch.targets[0].split(list(batch.runs))
+    with torch.no_grad():
+        expected = sum(
+            float(theirs(input_ids=source[None], labels=target[None]).loss) * len(target)
+            for source, target in zip(sources, targets, strict=True)
+        )
+        assert float(parts.objective.loss(ours, batch).sum) == pytest.approx(expected, rel=1e-5)
 
 
 def test_samples_are_the_prompts_with_their_sentinels_filled(finished):
