@@ -441,3 +441,44 @@ PREFERENCES: Cases = {
         {},
     ),
 }
+
+SIDES = "source\ttarget\n"
+ENGLISH_AND_CHINESE = {"source_language": "en", "target_language": "zh"}
+TEXTS: Cases = {
+    "one pair": (SIDES + "a man\tein Mann\n", Read(1), {}),
+    "empty source": (SIDES + "\tein Mann\n", _labelled("pair with an empty source"), {}),
+    "white target": (SIDES + "a man\t\u3000\n", _labelled("pair with an empty target"), {}),
+    "both sides empty": (SIDES + " \t \n", _labelled("pair with an empty source"), {}),
+    "source in the wrong script": (
+        SIDES + "男人\t男人\n",
+        _labelled("pair with its source in another script"),
+        ENGLISH_AND_CHINESE,
+    ),
+    "target in the wrong script": (
+        SIDES + "a man\tein Mann\n",
+        _labelled("pair with its target in another script"),
+        ENGLISH_AND_CHINESE,
+    ),
+    "sides the wrong way round": (
+        SIDES + "男人\ta man\n" * 3,
+        _labelled("pair with its source in another script", 3),
+        ENGLISH_AND_CHINESE,
+    ),
+    "names in another script": (SIDES + "Li Bai (李白)\t李白 (Li Bai)\n", Read(1), ENGLISH_AND_CHINESE),
+    "no letters": (SIDES + "1 + 1\t= 2\n", Read(1), ENGLISH_AND_CHINESE),
+    "50,000 words": (SIDES + "word " * 50_000 + "\t" + "Wort " * 50_000 + "\n", Read(1), {}),
+    "50,000 words for one": (
+        SIDES + "word\t" + "Wort " * 50_000 + "\n",
+        _labelled("pair with one side much longer"),
+        {"length_ratio": 9},
+    ),
+    "tab inside": (SIDES + "a\tb\tc\n", refused(":2:", "3 cells under 2 columns"), {}),
+    "the same pair twice": (SIDES + "a\tb\na\tc\na\tb\n", _labelled("copy of an earlier pair"), {}),
+    "no column for the source": ("one\ttarget\na\tb\n", refused(":2:", "'one', 'target'"), {}),
+    "named column isn't there": (SIDES + "a\tb\n", refused("no column 'en'"), {"source": "en"}),
+    "named target isn't there": (SIDES + "a\tb\n", _labelled("no column 'de', so no target"), {"target": "de"}),
+    "two columns may be the source": ("text\tbody\ttarget\na\tb\tc\n", refused("'text' and 'body'"), {}),
+    "no target": ("source\na\n", _labelled("without a target"), {}),
+    "unknown setting": (SIDES, refused("unknown key", "target"), {"tarjet": "a"}),
+    "length ratio below one": (SIDES, refused("length_ratio"), {"length_ratio": 0.5}),
+}

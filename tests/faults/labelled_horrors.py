@@ -12,7 +12,7 @@ from typing import Any
 import zstandard
 
 from lexloom.base.ledger import Ledger
-from lexloom.labelled import cluener, conll, conversations, semeval, squad, tables
+from lexloom.labelled import cluener, conll, conversations, pairs, semeval, squad, tables
 from lexloom.labelled.columns import TableSettings
 from lexloom.labelled.examples import Example
 from lexloom.labelled.files import FileSettings
@@ -104,6 +104,12 @@ KINDS: dict[str, Kind] = {
         '[{"instruction": "Good", "chosen": "a", "rejected": "b"},\n'
         ' {"instruction": "Good", "input": "one", "chosen": "a", "rejected": "b"}]\n',
     ),
+    "texts": Kind(
+        lambda *given: list(pairs.stream_pairs(*given)),
+        pairs.PairSettings,
+        ".tsv",
+        "source\ttarget\nGood one\teins\nGood two\tzwei\n",
+    ),
     "semeval": Kind(semeval.read_related, FileSettings, ".txt", SEMEVAL.format(1) + SEMEVAL.format(2)),
 }
 
@@ -125,6 +131,7 @@ def hostile() -> Iterator[Hostile]:
     yield from named(cases.SEMEVALS, "semeval")
     yield from named(cases.TALKS, "talk")
     yield from named(cases.PREFERENCES, "preferences")
+    yield from named(cases.TEXTS, "texts")
 
 
 def in_containers(kind: str) -> Iterator[Hostile]:

@@ -46,6 +46,8 @@ USUAL = Usual(
 )
 
 
+NO_ROW = "file without a row"
+
 OF_THE_FILE = ("encoding", "columns", "delimiter", "quoting")
 """Settings that describe a file rather than a task: new files need not look like those of the training."""
 
@@ -139,7 +141,7 @@ def rows_of(
             else:
                 reading.bad_rows.add(DataError(f"is {kind(values)}, not an object with named fields", where=where))
     if rows == 0:
-        ledger.count(STAGE, "file without a row", where=reading.source.name)
+        ledger.count(STAGE, NO_ROW, where=reading.source.name)
 
 
 class Columns:

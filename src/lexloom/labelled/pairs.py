@@ -13,7 +13,7 @@ from pydantic import Field
 
 from lexloom.base.errors import DataError
 from lexloom.base.ledger import Ledger
-from lexloom.labelled.columns import TableFiles, TableRow, guess, listed, rows_of
+from lexloom.labelled.columns import NO_ROW, TableFiles, TableRow, guess, listed, rows_of
 from lexloom.labelled.examples import Pair
 from lexloom.labelled.files import STAGE, open_sources
 from lexloom.text.lines import Line, decode_line
@@ -95,14 +95,21 @@ def _pairs_in(name: str, settings: PairSettings, ledger: Ledger) -> Iterator[Pai
         return
     for reading in open_sources([name], settings, ledger):
         if reading.source.format == "text" and not settings.columns and settings.delimiter is None:
-            for number, line in _aligned_lines(reading):
-                if line is not None:
-                    yield Pair(reading.place(number), {LINE: line}, line, None)
+            yield from _plain_lines(reading, ledger)
         else:
             yield from _from_table(reading, settings, ledger)
 
 
-# ---- parallel files ----
+# ---- lines ----
+
+
+def _plain_lines(reading: Reading, ledger: Ledger) -> Iterator[Pair]:
+    number = 0
+    for number, line in _aligned_lines(reading):
+        if line is not None:
+            yield Pair(reading.place(number), {LINE: line}, line, None)
+    if number == 0:
+        ledger.count(STAGE, NO_ROW, where=reading.source.name)
 
 
 def _parallel(name: str, settings: PairSettings, ledger: Ledger) -> Iterator[Pair]:
@@ -122,6 +129,8 @@ def _parallel(name: str, settings: PairSettings, ledger: Ledger) -> Iterator[Pai
         source, target = first[1], second[1]
         if source is not None and target is not None:
             yield Pair(one.place(number), dict(zip(columns, (source, target), strict=True)), source, target)
+    if number == 0:
+        ledger.count(STAGE, NO_ROW, where=one.source.name)
 
 
 def _one_file(name: str, settings: PairSettings, ledger: Ledger) -> Reading:

@@ -20,7 +20,7 @@ from lexloom.stages.finetune_recipe import FinetuneRecipe
 from lexloom.stages.prepare import make_tokenizer
 from lexloom.stages.recipe import ModelSettings
 from lexloom.tasks import Setting, Task
-from lexloom.text.tokenizers import Tokenizer, load_tokenizer, write_tokenizer
+from lexloom.text.tokenizers import Tokenizer, ending_texts, load_tokenizer, write_tokenizer
 from lexloom.train.parallel import rank_and_size
 
 TOKENIZER = "tokenizer"
@@ -132,6 +132,8 @@ def _tokenizer(recipe: FinetuneRecipe, train: Sequence[Any], run: Path) -> Token
     if (run / TOKENIZER).is_dir():
         return load_tokenizer(run / TOKENIZER)
     tokenizer = make_tokenizer((text for example in train for text in view(example).texts), recipe.tokenizer)
+    if FAMILIES[str(recipe.model.family)].kind == "encoder-decoder":
+        tokenizer = ending_texts(tokenizer)
     say(f"tokenizer  {tokenizer.vocab_size:,} tokens, learned from the training texts")
     if rank_and_size()[0] == 0:
         with files.new_folder(run / TOKENIZER, facts={"kind": "tokenizer"}) as folder:

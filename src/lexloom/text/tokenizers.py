@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import tokenizers
-from tokenizers import AddedToken
+from tokenizers import AddedToken, processors
 
 from lexloom.base import files
 from lexloom.base.errors import DataError, FolderError
@@ -34,6 +34,7 @@ __all__ = [
     "Tokenizer",
     "TokenizerSettings",
     "config_for",
+    "ending_texts",
     "load_tokenizer",
     "train_tokenizer",
     "with_sentinels",
@@ -227,6 +228,21 @@ def with_sentinels(tokenizer: Tokenizer, count: int) -> Tokenizer:
     """The tokenizer with `count` sentinels at least; those that it lacks come behind its vocabulary."""
     inner = tokenizers.Tokenizer.from_str(tokenizer.to_bytes().decode())
     add_sentinels(inner, count)
+    return Tokenizer(inner.to_str(pretty=True).encode(), tokenizer.config)
+
+
+def ending_texts(tokenizer: Tokenizer) -> Tokenizer:
+    """The tokenizer that puts its end-of-text token behind every text, as other libraries' encoder-decoders want it.
+
+    One that puts something around texts already is left as it is, and so is one without such a token.
+    """
+    inner = tokenizers.Tokenizer.from_str(tokenizer.to_bytes().decode())
+    if tokenizer.eos_id is None or inner.num_special_tokens_to_add(is_pair=False):
+        return tokenizer
+    end = str(tokenizer.token(tokenizer.eos_id))
+    inner.post_processor = processors.TemplateProcessing(
+        single=["$A", end], pair=["$A", end, "$B", end], special_tokens=[(end, tokenizer.eos_id)]
+    )
     return Tokenizer(inner.to_str(pretty=True).encode(), tokenizer.config)
 
 
