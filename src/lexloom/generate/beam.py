@@ -198,8 +198,10 @@ def _grown(scores_RV: Tensor, searches: list[_Search], barred_ids: Sequence[int]
 
 def _bar(log_probs_RV: Tensor, searches: list[_Search], barred_ids: Sequence[int]) -> None:
     """Leave no probability to tokens that can't be chosen now."""
-    log_probs_RV[:, list(barred_ids)] = -math.inf
-    rows, ids = [], []
+    if barred_ids:
+        log_probs_RV[:, list(barred_ids)] = -math.inf
+    rows: list[int] = []
+    ids: list[int] = []
     for search in searches:
         early = search.eos_ids if search.tokens < search.settings.min_tokens else ()
         n = search.settings.no_repeat_ngram
@@ -209,7 +211,8 @@ def _bar(log_probs_RV: Tensor, searches: list[_Search], barred_ids: Sequence[int
             repeated = completions([*search.prompt, *beam.ids], n)
             rows += [beam.row] * (len(early) + len(repeated))
             ids += [*early, *repeated]
-    log_probs_RV[rows, ids] = -math.inf
+    if rows:
+        log_probs_RV[rows, ids] = -math.inf
 
 
 def best_tokens(values_RV: Tensor, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
