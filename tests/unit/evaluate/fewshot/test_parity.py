@@ -9,7 +9,7 @@ from benchmarks.fewshot import SETS, TIE, lexloom_scorer, margin, questions_of, 
 from lexloom.models.gguf import import_gguf
 
 SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
-ITEMS = 10
+ITEMS = 6
 
 
 @pytest.fixture(scope="module")
