@@ -170,8 +170,9 @@ def texts_of(example: Any) -> list[str]:
 
 @cache
 def tokenizer() -> Tokenizer:
-    """WordPiece over all of these texts, so small that words fall into pieces."""
-    texts = [text for examples in EXAMPLES.values() for example in examples for text in texts_of(example)]
+    """WordPiece over what encoders read of these texts, so small that words fall into pieces."""
+    read = [example for name, examples in EXAMPLES.items() for example in examples if "encoder" in TASKS[name].needs]
+    texts = [text for example in read for text in texts_of(example)]
     return train_tokenizer(iter(texts), TokenizerSettings(kind="wordpiece", vocab_size=260))
 
 
