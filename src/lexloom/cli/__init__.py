@@ -11,8 +11,12 @@ import typer
 
 from lexloom import __version__
 from lexloom.base.errors import EXIT_USER, UserError
-from lexloom.cli import making, judging, using, looking  # noqa: F401, I001  (the order is that of the help)
 from lexloom.cli.shared import app
+
+# In the order in which `--help` shows them
+# isort: off
+from lexloom.cli import making, judging, using, looking  # noqa: F401
+# isort: on
 
 INTERRUPTED = 130
 
