@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from lexloom.nn.cache import Cache
 from lexloom.nn.dropout import Dropout, kept_of
+from lexloom.nn.pairs import pairs_of, to_stacks, to_targets
 
 
 @dataclass(frozen=True)
@@ -218,12 +219,31 @@ def _over_runs(
 ) -> Tensor:
     # Neighbouring documents of the same length are the rows of one batch
     stacks = [(len(list(same)), length) for length, same in groupby(runs)]
+    if len(stacks) >= SCATTERED * len(set(runs)):
+        return _over_scattered_runs(q_BLHK, k_BLGK, v_BLGK, reach, runs, dropout)
     split = [torch.split(x.flatten(0, 1), [rows * length for rows, length in stacks]) for x in (q_BLHK, k_BLGK, v_BLGK)]
     attended = [
         _over_rows(q.unflatten(0, shape), k.unflatten(0, shape), v.unflatten(0, shape), reach, dropout).flatten(0, 1)
         for shape, q, k, v in zip(stacks, *split, strict=True)
     ]
     return torch.cat(attended).view(q_BLHK.shape)
+
+
+def _over_scattered_runs(
+    q_BLHK: Tensor, k_BLGK: Tensor, v_BLGK: Tensor, reach: Reach, runs: tuple[int, ...], dropout: Dropout
+) -> Tensor:
+    """Bring documents of the same length together first; a few hundred short ones would take most of the time else."""
+    pairs = pairs_of(runs, runs, q_BLHK.device)
+    stacks = to_stacks(pairs, q_BLHK.flatten(0, 1), k_BLGK.flatten(0, 1), v_BLGK.flatten(0, 1))
+    attended = [_over_rows(*stack, reach, dropout) for stack in stacks]
+    recorded = _recording()
+    if recorded is not None:
+        recorded[-1] = pairs.in_order(recorded[-1])
+    return to_targets(pairs, attended).view(q_BLHK.shape)
+
+
+SCATTERED = 2
+"""How many times more stacks of neighbours than lengths make it worth while to bring equal lengths together."""
 
 
 def _over_cache(q_BLHK: Tensor, k_BLGK: Tensor, v_BLGK: Tensor, reach: Reach, cache: Cache, layer: int) -> Tensor:

@@ -9,6 +9,7 @@ Axes: T target tokens, S source tokens, Q padded queries of all stacks, R pairs 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -41,8 +42,9 @@ class Pairs:
         return [found[pair][:, :length] for pair, length in enumerate(self.targets)]
 
 
-def pairs_of(targets: Sequence[int], sources: Sequence[int], device: torch.device) -> Pairs:
-    """Target text i looks at source text i; the arguments are their lengths in tokens."""
+@lru_cache(maxsize=16)
+def pairs_of(targets: tuple[int, ...], sources: tuple[int, ...], device: torch.device) -> Pairs:
+    """Target text i looks at source text i; the arguments are their lengths in tokens. Every layer asks the same."""
     target_R, source_R = np.asarray(targets), np.asarray(sources)
     order_R = np.lexsort((target_R, source_R))
     lengths, counts = np.unique(source_R, return_counts=True)
@@ -54,7 +56,7 @@ def pairs_of(targets: Sequence[int], sources: Sequence[int], device: torch.devic
     return Pairs(
         stacks=tuple(zip(counts.tolist(), longest.tolist(), lengths.tolist(), strict=True)),
         order=tuple(order_R.tolist()),
-        targets=tuple(targets),
+        targets=targets,
         places_Q=torch.from_numpy(places_Q).to(device),
         back_T=torch.from_numpy(_inverse(places_Q[real_Q], np.flatnonzero(real_Q))).to(device),
         keys_S=torch.from_numpy(keys_S).to(device),
@@ -62,9 +64,9 @@ def pairs_of(targets: Sequence[int], sources: Sequence[int], device: torch.devic
     )
 
 
-def to_stacks(pairs: Pairs, q_BLHK: Tensor, k_SHK: Tensor, v_SHK: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def to_stacks(pairs: Pairs, q_THK: Tensor, k_SHK: Tensor, v_SHK: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Queries (R, padded target length, H, K), keys and values (R, source length, H, K) of every stack."""
-    q_QHK = _pick(q_BLHK.flatten(0, 1), pairs.places_Q, pairs.back_T)
+    q_QHK = _pick(q_THK, pairs.places_Q, pairs.back_T)
     k_SHK, v_SHK = (_pick(x_SHK, pairs.keys_S, pairs.keys_back_S) for x_SHK in (k_SHK, v_SHK))
     q_sizes = [rows * queries for rows, queries, _ in pairs.stacks]
     k_sizes = [rows * keys for rows, _, keys in pairs.stacks]

@@ -84,7 +84,10 @@ def attend_source(
     assert gaze.source is not None, "made by gaze_of"
     assert gaze.pairs is not None, "made by gaze_of"
     pairs, (k_SHK, v_SHK) = gaze.pairs, keys_values(gaze.source.states_SD)
-    attended = [_over_stack(*stack, gaze.scale, dropout, recorded) for stack in to_stacks(pairs, q_BLHK, k_SHK, v_SHK)]
+    attended = [
+        _over_stack(*stack, gaze.scale, dropout, recorded)
+        for stack in to_stacks(pairs, q_BLHK.flatten(0, 1), k_SHK, v_SHK)
+    ]
     if recorded is not None:
         recorded[-1] = pairs.in_order(recorded[-1])
     return to_targets(pairs, attended).view(q_BLHK.shape)

@@ -26,11 +26,11 @@ COUNTED = ("documents", "tokens", "words", "utf8_bytes", "vocab_size")
 # The first pattern found in a tensor's name says which part of the model it belongs to.
 PARTS = {
     "norms": r"norm|\bln_",
-    "positions": r"wpe|position",
-    "attention": r"attn|attention",
-    "feed-forward": r"mlp|ffn|feed_forward|intermediate|output\.dense",
-    "embeddings": r"wte|embed|tokens",
-    "head": r"head|score|classifier|pooler|predictions|qa_outputs|seq_relationship",
+    "positions": r"wpe|position|relative_attention_bias",
+    "attention": r"attn|[aA]ttention",
+    "feed-forward": r"mlp|ffn|feed_forward|intermediate|output\.dense|DenseReluDense|\.fc\d",
+    "embeddings": r"wte|embed|tokens|shared",
+    "head": r"head|score|final_logits_bias|classifier|pooler|predictions|qa_outputs|seq_relationship",
     "other": "",
 }
 

@@ -1,10 +1,11 @@
 """What trains and how fast, layer by layer.
 
 Every model's parameters stand in the order in which data passes them: what embeds, `blocks.0`, `blocks.1`, …, and what
-makes use of the last block's states.
+makes use of the last block's states. The blocks of encoder–decoders are called `encoder.0`, …, `decoder.0`, ….
 """
 
 import re
+from itertools import takewhile
 
 from torch import nn
 
@@ -14,22 +15,25 @@ from lexloom.nn.lora import add_low_rank
 from lexloom.train.finetuning import FinetuneSettings, LoraSettings
 from lexloom.train.optim import Rates
 
-BLOCK = re.compile(r"blocks\.(\d+)\.(.*)")
+BLOCK = re.compile(r"((?:blocks|encoder|decoder)\.\d+)\.(.*)")
 VOCABULARY = "head.weight"
 """A decoder's scores of all tokens, where they aren't its embeddings: the largest matrix, and nothing that is new."""
 
 
 def depths_of(model: nn.Module) -> dict[str, int]:
-    """Parameter → its layer: 0 for what embeds, i + 1 for block i, one more than the last block's for what follows."""
+    """Parameter → its layer: 0 for what embeds, 1 for the first block, …, one more than the last block's for the rest.
+
+    What stands between the blocks of an encoder and those of a decoder is of the encoder's last layer.
+    """
+    matches = {name: BLOCK.match(name) for name, _ in model.named_parameters()}
+    blocks = list(dict.fromkeys(match[1] for match in matches.values() if match))
     depths: dict[str, int] = {}
-    depth, layers = 0, 0
-    for name, _ in model.named_parameters():
-        match = BLOCK.match(name)
-        if match:
-            depth = layers = int(match[1]) + 1
-        elif layers:
-            depth = layers + 1
+    depth = 0
+    for name, match in matches.items():
+        depth = blocks.index(match[1]) + 1 if match else depth
         depths[name] = depth
+    for name in takewhile(lambda name: not matches[name], reversed(matches)):
+        depths[name] = len(blocks) + 1
     return depths
 
 
@@ -66,7 +70,10 @@ def choose_trained(model: nn.Module, settings: FinetuneSettings) -> None:
 
 def _linears(model: nn.Module, settings: LoraSettings) -> list[str]:
     found = [(name, BLOCK.match(name)) for name, module in model.named_modules() if isinstance(module, Linear)]
-    return [name for name, match in found if match and (settings.layers == "all" or match[2].startswith("attention."))]
+    return [name for name, match in found if match and (settings.layers == "all" or match[2].startswith(ATTENTION))]
+
+
+ATTENTION = ("attention.", "source_attention.")
 
 
 def _check_blocks(frozen: int, blocks: int) -> None:

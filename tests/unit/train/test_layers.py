@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
-from lexloom.models import new_model
+from lexloom.models import new_model, t5
 from lexloom.models.bert import Config
 from lexloom.train.finetuning import FinetuneSettings
 from lexloom.train.layers import choose_trained, depths_of, layer_rates
@@ -18,6 +20,14 @@ def test_layers_are_counted_from_the_embeddings_to_the_head():
     assert {depths[name] for name in ("tokens.weight", "positions.weight", "norm.bias")} == {0}
     assert [depths[f"blocks.{layer}.mlp.up.weight"] for layer in range(3)] == [1, 2, 3]
     assert {depths[name] for name in ("pooler.weight", "score.weight")} == {4}
+
+
+def test_layers_of_an_encoder_decoder_are_counted_through_both():
+    model = new_model("t5", replace(t5.PRESETS["toy"], decoder_layers=3), seed=0)
+    depths = depths_of(model)
+    assert [depths[f"encoder.{layer}.attention.qkv.weight"] for layer in range(2)] == [1, 2]
+    assert [depths[f"decoder.{layer}.source_attention.kv.weight"] for layer in range(3)] == [3, 4, 5]
+    assert [depths[name] for name in ("tokens.weight", "encoder_norm.weight", "decoder_norm.weight")] == [0, 2, 6]
 
 
 def test_each_layer_learns_at_its_own_rate():
