@@ -2,9 +2,10 @@ import pytest
 import torch
 from transformers import LlamaConfig
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding, apply_rotary_pos_emb
+from transformers.models.marian.modeling_marian import MarianSinusoidalPositionalEmbedding
 
 from lexloom.base.errors import UserError
-from lexloom.nn.positions import Rotary, RotaryScaling, positions_of, rotate
+from lexloom.nn.positions import Rotary, RotaryScaling, Sinusoids, positions_of, rotate
 
 HEAD_WIDTH = 16
 LLAMA3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64}
@@ -64,3 +65,10 @@ def test_positions_restart_with_every_run():
 def test_senseless_scalings_are_refused(wrong):
     with pytest.raises(UserError, match="rope_scaling"):
         RotaryScaling(**{"kind": "llama3", "factor": 2.0, **wrong})
+
+
+def test_sinusoids_are_those_of_marian_at_even_and_odd_widths():
+    for width in (8, 9):
+        theirs = MarianSinusoidalPositionalEmbedding(50, width).create_weight()
+        found = Sinusoids(width)(torch.arange(50)[None])
+        assert torch.equal(found[0], theirs)
