@@ -21,6 +21,7 @@ TASKS: dict[str, Twin] = {
     "span": ("finder of answers", "抽取式问答"),
     "similarity": ("model of similarity", "文本相似度"),
     "choice": ("chooser", "多项选择"),
+    "text2text": ("writer of texts from texts", "文本到文本的生成"),
 }
 UNITS: dict[str, Twin] = {
     "causal": ("nats per token", "每词元纳特"),

@@ -7,7 +7,7 @@ import pytest
 
 import lexloom
 from lexloom.base import files
-from lexloom.base.errors import RecipeError
+from lexloom.base.errors import DataError, RecipeError
 from lexloom.base.recipe import check
 from lexloom.stages.adapting import read_data
 from lexloom.stages.evaluate_tasks import evaluate_tasks
@@ -188,3 +188,27 @@ def test_a_test_share_is_held_out_and_shares_no_sentence_with_the_rest(tmp_path)
     assert all(
         one.isdisjoint(other) for one, other in ((parts[0], parts[1]), (parts[0], parts[2]), (parts[1], parts[2]))
     )
+
+
+@pytest.mark.parametrize("side", ["en", "de"])
+def test_a_pair_of_50000_words_is_cut_counted_and_learned(place, tmp_path, side):
+    for language, word in (("en", "dog"), ("de", "Hund")):
+        (tmp_path / f"one.{language}").write_text(" ".join([word] * (50_000 if language == side else 1)) + "\n")
+    recipe = recipe_of(place, epochs=1)
+    data = recipe.data.model_copy(
+        update={"train": (str(tmp_path / "one.{}"),), "validation": (), "validation_share": 0}
+    )
+    outcome = finetune(recipe.model_copy(update={"data": data}), tmp_path / "run")
+    assert outcome.steps == 1
+    [cut] = [row for row in files.read_json(tmp_path / "run" / "ledger.json") if row["stage"] == "encode"]
+    assert (cut["documents"], cut["examples"]) == (1, [f"{tmp_path}/one.en:1"])
+    assert cut["characters"] > 150_000
+
+
+def test_one_pair_can_not_be_split_and_that_is_said(place, tmp_path):
+    for language, word in (("en", "dog"), ("de", "Hund")):
+        (tmp_path / f"one.{language}").write_text(word + "\n")
+    recipe = recipe_of(place)
+    data = recipe.data.model_copy(update={"train": (str(tmp_path / "one.{}"),), "validation": ()})
+    with pytest.raises(DataError, match="validation_share"):
+        finetune(recipe.model_copy(update={"data": data}), tmp_path / "run")
