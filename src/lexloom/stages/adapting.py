@@ -145,6 +145,7 @@ def gather(recipe: FinetuneRecipe, data: Data, run: Path) -> Adapting:
             "train": settings.model_dump(mode="json", exclude={*WITHOUT_EFFECT, "seeds"}),
             "data": fingerprints,
             "tokenizer": setting.tokenizer.sha256,
+            **({} if recipe.model.folder else {"tokenizer_settings": recipe.tokenizer.model_dump(mode="json")}),
             "machine": machine_facts(),
         },
     )

@@ -1,6 +1,7 @@
 """What fine-tuning begins with: the folder of a model, or a new model with a tokenizer of its own."""
 
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from lexloom.stages.building import config_of
 from lexloom.stages.finetune_recipe import FinetuneRecipe
 from lexloom.stages.prepare import make_tokenizer
 from lexloom.stages.recipe import ModelSettings
+from lexloom.stages.session import CHECKPOINTS
 from lexloom.tasks import Setting, Task
 from lexloom.text.tokenizers import Tokenizer, ending_texts, load_tokenizer, write_tokenizer
+from lexloom.train import checkpoint
 from lexloom.train.parallel import rank_and_size
 
 TOKENIZER = "tokenizer"
@@ -128,14 +131,28 @@ def _new(recipe: FinetuneRecipe, train: Sequence[Any], run: Path) -> ModelFolder
 
 
 def _tokenizer(recipe: FinetuneRecipe, train: Sequence[Any], run: Path) -> Tokenizer:
-    """The run's own tokenizer; made, the same every time, where there is none yet."""
-    if (run / TOKENIZER).is_dir():
-        return load_tokenizer(run / TOKENIZER)
-    tokenizer = make_tokenizer((text for example in train for text in view(example).texts), recipe.tokenizer)
+    """The run's own tokenizer; made, the same every time, where there is none, or only that of a run that never began.
+
+    A run that has begun keeps its own; that nothing else has changed is checked as everything else is.
+    """
+    folder, texts = run / TOKENIZER, [text for example in train for text in view(example).texts]
+    made_of = {"settings": recipe.tokenizer.model_dump(mode="json"), "texts": _digest(texts)}
+    if folder.is_dir():
+        manifest = files.verify_folder(folder)
+        if manifest.get("made_of") == made_of or checkpoint.complete_steps(run / CHECKPOINTS):
+            return load_tokenizer(folder)
+    tokenizer = make_tokenizer(texts, recipe.tokenizer)
     if FAMILIES[str(recipe.model.family)].kind == "encoder-decoder":
         tokenizer = ending_texts(tokenizer)
     say(f"tokenizer  {tokenizer.vocab_size:,} tokens, learned from the training texts")
     if rank_and_size()[0] == 0:
-        with files.new_folder(run / TOKENIZER, facts={"kind": "tokenizer"}) as folder:
-            write_tokenizer(folder, tokenizer)
+        with files.new_folder(folder, facts={"kind": "tokenizer", "made_of": made_of}, replace=True) as new:
+            write_tokenizer(new, tokenizer)
     return tokenizer
+
+
+def _digest(texts: Sequence[str]) -> str:
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(text.encode() + b"\0")
+    return digest.hexdigest()

@@ -2,18 +2,21 @@
 
 import json
 import random
+import shutil
 
 import pytest
 
 import lexloom
 from lexloom.base import files
-from lexloom.base.errors import DataError, RecipeError
+from lexloom.base.errors import DataError, FolderError, RecipeError
 from lexloom.base.recipe import check
 from lexloom.stages.adapting import read_data
+from lexloom.stages.beginning import open_base
 from lexloom.stages.evaluate_tasks import evaluate_tasks
 from lexloom.stages.finetune import finetune
 from lexloom.stages.finetune_recipe import FinetuneRecipe
 from lexloom.stages.predict import predict
+from lexloom.text.tokenizers import TokenizerSettings
 from tests.finetuning import write_reviews
 
 WORDS = {"red": "rot", "dog": "Hund", "runs": "läuft", "sees": "sieht", "the": "der", "house": "Haus"}
@@ -85,6 +88,20 @@ def test_an_interrupted_run_ends_in_the_same_bytes(place, finished, tmp_path):
     finetune(recipe_of(place), run)
     for name in ("model/model.safetensors", "model/tokenizer.json", "predictions.jsonl", "results.json"):
         assert (run / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_a_begun_run_refuses_another_tokenizer_and_one_that_never_began_learns_it_anew(place, finished, tmp_path):
+    smaller = recipe_of(place).model_copy(update={"tokenizer": TokenizerSettings(vocab_size=280)})
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    files.discard(run / "model")
+    with pytest.raises(FolderError, match="tokenizer_settings"):
+        finetune(smaller, run)
+    base = open_base(smaller, read_data(smaller).train, run)
+    assert base.tokenizer.vocab_size == 300
+    files.discard(run / "checkpoints")
+    base = open_base(smaller, read_data(smaller).train, run)
+    assert base.tokenizer.vocab_size == 280
 
 
 def test_going_on_with_a_model_takes_its_weights_and_its_words(place, finished, tmp_path):
