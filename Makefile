@@ -24,11 +24,14 @@ $(READY): pyproject.toml constraints.txt tests/weights.txt
 demo: setup
 	$(BIN)/lexloom demo
 
+# A test process for each core, of one thread each: teams of threads that share cores wait for one another
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto
+
 test: setup lint
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: setup lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 .PHONY: lint
 lint: setup

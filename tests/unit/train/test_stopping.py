@@ -19,6 +19,15 @@ def test_patience_counts_measurements_without_a_better_one():
     assert best.after(-1.9, 9) == Best(-1.9, 9, 0)
 
 
+@pytest.fixture
+def _signals_as_usual():
+    """Processes that a shell starts in the background inherit that SIGINT is ignored."""
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, inherited)
+
+
+@pytest.mark.usefixtures("_signals_as_usual")
 def test_the_first_signal_is_noted_and_the_second_acts():
     with caught_signals() as received:
         assert received.number == 0
