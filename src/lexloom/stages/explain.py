@@ -75,6 +75,19 @@ def explain(
     return Result(None if out is None else str(out), str(folder), model.name, [how.plain(each) for each in found])
 
 
+def explain_one(
+    model: TaskModel, parts: tuple[str, ...], *, label: str | None = None, methods: Collection[str] = METHODS
+) -> dict[str, Any]:
+    """The same of one example for a model that is loaded, as plain values: what stands in `Result.explanations`."""
+    how = _way(model, label, methods)
+    return how.plain(how.explain(example_of(model.name, parts, "text 1")))
+
+
+def explainable(model: TaskModel) -> bool:
+    """Whether `explain_one` can say anything about the model's answers."""
+    return model.name in EXPLAINABLE or ENCODER_DECODER in model.task.needs
+
+
 def describe(result: Result) -> str:
     """The result for people: words with their numbers, and where the page is."""
     parts = []

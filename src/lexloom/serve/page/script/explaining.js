@@ -1,0 +1,44 @@
+// Explain: what each word added to an answer, and where the model looked.
+
+const PAIRS = ["span", "similarity", "choice"];
+
+const explainPanel = {
+  id: "explain",
+  routes: ["/studio/explain"],
+  group: "read",
+  build(models) {
+    const choice = modelChoice(models);
+    const box = textBox({ rows: 3, placeholder: "explain.placeholder" });
+    const second = textBox({ rows: 3 });
+    const label = el("select", {});
+    const secondField = field("explain.second", second);
+    const labelField = field("explain.label", label);
+    const answer = answerPlace();
+    const fit = () => {
+      const { task, explains: labels } = choice.chosen();
+      secondField.hidden = !(PAIRS.includes(task) || task === "classify" || task === "regress");
+      labelField.hidden = !labels.length;
+      label.replaceChildren(el("option", { value: "", t: "explain.own" }), ...labels.map((name) => el("option", { value: name }, name)));
+    };
+    const work = runner("explain.do", async (signal) => {
+      const texts = !secondField.hidden && second.value.trim() ? [box.value, second.value] : [box.value];
+      const found = await post("/studio/explain", { model: choice.chosen().id, texts, label: label.value || null }, signal);
+      answer.replaceChildren(...explained(found));
+      return ["explain.done", { count: () => number(found.targets.length) }];
+    });
+    choice.select?.addEventListener("change", fit);
+    fit();
+    work.node.append(example([[box, "explain.example"]]));
+    const form = panelForm(choice.node, field("text", box), secondField, labelField, work.node);
+    runsOnEnter(form, work.run);
+    return page("explain", form, answer);
+  },
+};
+
+function explained({ texts, targets, attention }) {
+  return [
+    ...targets.map((target) => heat(target, texts)),
+    ...attention.map(({ tokens, rollout }) =>
+      el("section", {}, el("h2", { t: "explain.attention" }), looks({ takers: tokens, taken: tokens, weights: rollout, label: "looks.from", same: true }), mapDetails({ takers: tokens, taken: tokens, weights: rollout }))),
+  ];
+}

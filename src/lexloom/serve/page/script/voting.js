@@ -1,0 +1,172 @@
+// Blind judgement: two answers to one prompt, without names. Which model is which is known to the server alone.
+
+const KEYS = { ArrowLeft: "left", ArrowRight: "right", "=": "tie" };
+
+const votePanel = {
+  id: "vote",
+  routes: ["/v1/chat/completions", "/v1/completions"],
+  group: "judge",
+  build(models, { prompts }) {
+    const node = page("vote");
+    const setup = voteSetup(models, prompts, begin);
+    const stage = voteStage();
+    const result = el("div", { class: "answer" });
+    const trouble = el("p", { class: "error", role: "alert" });
+    node.append(setup.node, stage.node, trouble, voteResult(result, trouble));
+    let round = null;
+
+    async function begin(settings) {
+      setup.node.hidden = true;
+      result.replaceChildren();
+      hush(trouble);
+      round = { ...settings, at: 0, done: [], next: null };
+      stage.node.hidden = false;
+      await turn();
+    }
+
+    const fetchPair = (at) => at < round.prompts.length
+      ? post("/studio/votes/pair", { models: round.models, prompt: round.prompts[at], ...round.sampling })
+      : null;
+
+    async function turn() {
+      stage.wait();
+      if (round.at >= round.prompts.length) return end();
+      try {
+        const pair = await (round.next ?? fetchPair(round.at));
+        round.next = fetchPair(round.at + 1);
+        round.next?.catch(() => {});
+        stage.show(pair, round.at + 1, round.prompts.length);
+      } catch (error) {
+        round.next = null;
+        end();
+        tell(trouble, error);
+      }
+      return undefined;
+    }
+
+    function end() {
+      stage.node.hidden = true;
+      setup.node.hidden = false;
+      say(setup.told, "vote.over", { count: () => number(round.at) });
+      setup.told.focus();
+    }
+
+    async function vote(choice) {
+      const pair = stage.current();
+      if (!pair) return;
+      stage.wait();
+      try {
+        await post("/studio/votes", { pair: pair.pair, choice });
+        round.done.push(pair);
+        round.at += 1;
+        await turn();
+      } catch (error) {
+        stage.show(pair, round.at + 1, round.prompts.length);
+        tell(trouble, error);
+      }
+    }
+
+    async function undo() {
+      const last = round.done.at(-1);
+      if (!last || !stage.current()) return;
+      const waiting = stage.current();
+      try {
+        await post("/studio/votes/undo", { pair: last.pair });
+        round.done.pop();
+        round.at -= 1;
+        round.next = Promise.resolve(waiting);
+        stage.show(last, round.at + 1, round.prompts.length);
+      } catch (error) {
+        tell(trouble, error);
+      }
+    }
+
+    stage.listen(vote, undo, () => round && end());
+    document.addEventListener("keydown", (event) => {
+      if (node.hidden || stage.node.hidden || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+      const choice = KEYS[event.key];
+      if (choice) vote(choice);
+      else if (event.key.toLowerCase() === "u") undo();
+      else return;
+      event.preventDefault();
+    });
+    return node;
+  },
+};
+
+function voteSetup(models, prompts, begin) {
+  const first = el("select", {}, ...models.map(({ id }) => el("option", { value: id }, id)));
+  const second = el("select", {}, ...models.map(({ id }, at) => el("option", { value: id, selected: at === 1 }, id)));
+  const box = textBox({ rows: 6, placeholder: "vote.placeholder" });
+  const told = el("p", { class: "status", role: "status", tabindex: "-1" });
+  const settings = sampling({ max_tokens: 120, temperature: 0.7, top_p: 1 });
+  box.value = prompts.join("\n");
+  const start = button("vote.begin", () => {
+    const lines = box.value.split("\n").map((line) => line.trim()).filter(Boolean);
+    if (first.value === second.value) say(told, "vote.same");
+    else if (!lines.length) say(told, "vote.empty");
+    else begin({ models: [first.value, second.value], prompts: lines, sampling: settings.read() });
+  }, { class: "first" });
+  const node = panelForm(el("div", { class: "row" }, field("vote.first", first), field("vote.second", second)),
+    field("vote.prompts", box, "vote.note"), settings.node, el("div", { class: "runner" }, start, example([[box, "vote.example"]]), told));
+  return { node, told };
+}
+
+function voteStage() {
+  const place = el("p", { class: "place" });
+  const prompt = el("p", { class: "prompt" });
+  const sides = { left: el("p", { class: "written" }), right: el("p", { class: "written" }) };
+  const status = el("p", { class: "status", role: "status" });
+  const choose = (choice, keys) => button(`vote.${choice}`, () => {}, { "aria-keyshortcuts": keys, "data-choice": choice });
+  const buttons = [choose("left", "ArrowLeft"), choose("tie", "="), choose("right", "ArrowRight")];
+  const undo = button("vote.undo", () => {}, { class: "plain", "aria-keyshortcuts": "U" });
+  const leave = button("vote.leave", () => {}, { class: "plain" });
+  const column = (side) => el("article", { "aria-labelledby": `vote-${side}` }, el("h2", { id: `vote-${side}`, t: `vote.answer.${side}` }), sides[side]);
+  const node = el("section", { class: "duel", hidden: true, "aria-label": text("vote.stage"), "data-t-label": "vote.stage" },
+    place, prompt, el("div", { class: "beside" }, column("left"), column("right")), el("div", { class: "choices" }, ...buttons), el("div", { class: "runner" }, undo, leave, status));
+  let current = null;
+  return {
+    node,
+    current: () => current,
+    wait() {
+      current = null;
+      say(status, "vote.waiting");
+      node.setAttribute("aria-busy", "true");
+    },
+    show(pair, at, all) {
+      current = pair;
+      node.setAttribute("aria-busy", "false");
+      say(place, "vote.place", { at: () => number(at), all: () => number(all) });
+      prompt.textContent = pair.prompt;
+      sides.left.textContent = pair.left;
+      sides.right.textContent = pair.right;
+      say(status, "vote.ready");
+    },
+    listen(vote, back, end) {
+      for (const each of buttons) each.addEventListener("click", () => vote(each.dataset.choice));
+      undo.addEventListener("click", back);
+      leave.addEventListener("click", end);
+    },
+  };
+}
+
+function voteResult(place, trouble) {
+  const show = button("vote.result", async () => {
+    try {
+      const { results } = await get("/studio/votes");
+      place.replaceChildren(...(results.length ? results.map(preference) : [el("p", { class: "note", t: "vote.none" })]));
+    } catch (error) {
+      tell(trouble, error);
+    }
+  });
+  const kept = button("vote.export", () => save("/studio/votes/export", undefined, "votes.jsonl").catch((error) => tell(trouble, error)), { class: "plain" });
+  return el("section", { class: "results", "aria-labelledby": "vote-results" }, el("h2", { id: "vote-results", t: "vote.results" }), el("div", { class: "runner" }, show, kept), place);
+}
+
+// The share of votes for the first model with its interval, beside the line where both are alike.
+function preference({ first, second, wins, losses, ties, rate, low, high, p }) {
+  return el("figure", { class: "preference" }, el("h3", {}, el("b", {}, first), " ", el("span", { t: "vote.against" }), " ", el("b", {}, second)),
+    el("p", { class: "figure" }, share(rate)), el("div", { class: "interval", "aria-hidden": "true", vars: { "--rate": rate, "--low": low, "--high": high } }, el("i"), el("b")),
+    el("figcaption", { t: "vote.verdict", values: { first, low: () => share(low), high: () => share(high), wins: () => number(wins), losses: () => number(losses), ties: () => number(ties), p: () => (p < 0.001 ? "< 0.001" : `= ${number(p, 3)}`) } }),
+    el("p", { class: "note", t: p < 0.05 ? "vote.real" : "vote.chance" }));
+}

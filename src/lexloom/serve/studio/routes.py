@@ -1,0 +1,151 @@
+"""What the studio's page asks of the server beyond the routes that every client has."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from starlette.responses import Response
+
+from lexloom.serve.endpoint import Route
+from lexloom.serve.errors import ApiError
+from lexloom.serve.gate import Caller
+from lexloom.serve.models import Served
+from lexloom.serve.service import Service
+from lexloom.serve.studio.answers import answer
+from lexloom.serve.studio.ballot import Ballot
+from lexloom.serve.studio.explaining import Asked, askable_labels, explanation
+from lexloom.serve.studio.page import studio_page
+from lexloom.serve.studio.schema import ExplainRequest, PairRequest, RunRequest, UndoRequest, VoteRequest
+from lexloom.serve.studio.settings import StudioSettings
+from lexloom.serve.votes import Votes
+
+FILL = "/v1/fill"
+EXPLAIN = "/studio/explain"
+
+
+def studio_routes(settings: StudioSettings) -> list[Route]:
+    """The page, and what it needs for the panels that these settings allow."""
+    studio = Studio(settings)
+    routes = [
+        Route("GET", "/", studio.page, None, None),
+        Route("GET", "/studio/state", studio.state, None, None),
+        Route("POST", EXPLAIN, studio.explain, ExplainRequest, None),
+    ]
+    if settings.runs is not None:
+        routes += [
+            Route("GET", "/studio/runs", studio.runs, None, None),
+            Route("POST", "/studio/run", studio.run, RunRequest, None),
+            Route("POST", "/studio/report", studio.report, RunRequest, None),
+        ]
+    if settings.votes is not None:
+        routes += [
+            Route("GET", "/studio/votes", studio.results, None, None),
+            Route("POST", "/studio/votes", studio.vote, VoteRequest, None),
+            Route("POST", "/studio/votes/pair", studio.pair, PairRequest, None),
+            Route("POST", "/studio/votes/undo", studio.undo, UndoRequest, None),
+            Route("GET", "/studio/votes/export", studio.export, None, None),
+        ]
+    return routes
+
+
+class Studio:
+    """The handlers, and the pairs that wait for a vote."""
+
+    def __init__(self, settings: StudioSettings) -> None:
+        """Makes the file of votes if there is none. Raises UserError, DamagedError."""
+        self._settings = settings
+        self._votes = None if settings.votes is None else Votes(settings.votes)
+        self._ballot = None if self._votes is None else Ballot(self._votes)
+
+    async def page(self, service: Service, request: None, caller: Caller) -> Response:
+        """The page; it holds nothing of the models, so that it needs no key."""
+        page = studio_page()
+        headers = {"content-security-policy": page.policy, "cache-control": "no-cache"}
+        return Response(page.html, media_type="text/html", headers=headers)
+
+    async def state(self, service: Service, request: None, caller: Caller) -> Mapping[str, Any]:
+        """What there is beside the models that /v1/models names."""
+        models = service.models
+        labels = {name: askable_labels(served) for name, served in models.items()}
+        return {
+            "explains": {name: some for name, some in labels.items() if some is not None},
+            "masks": {name: _mask(served) for name, served in models.items() if FILL in served.routes},
+            "runs": self._settings.runs is not None,
+            "compare": False,
+            "votes": self._votes is not None,
+            "prompts": list(self._settings.prompts),
+        }
+
+    async def explain(self, service: Service, request: ExplainRequest, caller: Caller) -> Mapping[str, Any]:
+        """Why a model answers as it does."""
+        service.check_texts(request.texts, "texts")
+        served = service.models.get(request.model)
+        if served is None or askable_labels(served) is None:
+            raise ApiError(404, f"no model {request.model[:80]!r} can be explained here", param="model")
+        return await explanation(served, Asked(tuple(request.texts), request.label))
+
+    # ---- runs ----
+
+    async def runs(self, service: Service, request: None, caller: Caller) -> Mapping[str, Any]:
+        """The runs of the folder."""
+        from lexloom.serve.studio.runs import list_runs
+
+        return {"runs": await asyncio.to_thread(list_runs, self._runs)}
+
+    async def run(self, service: Service, request: RunRequest, caller: Caller) -> Mapping[str, Any]:
+        """One of them."""
+        from lexloom.serve.studio.runs import show_run
+
+        return await asyncio.to_thread(show_run, self._runs, request.name)
+
+    async def report(self, service: Service, request: RunRequest, caller: Caller) -> Response:
+        """The page that the run wrote about itself."""
+        from lexloom.serve.studio.runs import report_of
+
+        html = await asyncio.to_thread(report_of, self._runs, request.name)
+        return Response(html, media_type="text/html")
+
+    # ---- votes ----
+
+    async def pair(self, service: Service, request: PairRequest, caller: Caller) -> Mapping[str, Any]:
+        """Two answers without names."""
+        service.check_texts([request.prompt], "prompt")
+        write = answer(service, request, caller)
+        return await self._ballots.pair(request.models[0], request.models[1], request.prompt, write, caller.owner)
+
+    async def vote(self, service: Service, request: VoteRequest, caller: Caller) -> Mapping[str, Any]:
+        """Keep a vote."""
+        await asyncio.to_thread(self._ballots.vote, request.pair, request.choice, caller.owner)
+        return {"kept": True}
+
+    async def undo(self, service: Service, request: UndoRequest, caller: Caller) -> Mapping[str, Any]:
+        """Take one back."""
+        await asyncio.to_thread(self._ballots.undo, request.pair, caller.owner)
+        return {"kept": False}
+
+    async def results(self, service: Service, request: None, caller: Caller) -> Mapping[str, Any]:
+        """What the votes say."""
+        return {"results": await asyncio.to_thread(self._ballots.results, caller.owner)}
+
+    async def export(self, service: Service, request: None, caller: Caller) -> Response:
+        """All votes, a line of JSON each."""
+        rows = await asyncio.to_thread(self._ballots.export, caller.owner)
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        return Response(lines, media_type="application/jsonl")
+
+    @property
+    def _runs(self) -> Path:
+        assert self._settings.runs is not None, "without runs there is no route to them"
+        return self._settings.runs
+
+    @property
+    def _ballots(self) -> Ballot:
+        assert self._ballot is not None, "without a file of votes there is no route to them"
+        return self._ballot
+
+
+def _mask(served: Served) -> str | None:
+    number = served.tokenizer.names.get("mask")
+    return None if number is None else served.tokenizer.token(number)
