@@ -20,6 +20,17 @@ class ListCache:
     def keep(self, rows: Sequence[int]) -> None:
         self.rows = [list(self.rows[row]) for row in rows]
 
+    def join(self, other: "ListCache") -> None:
+        self.rows = self.rows + [list(row) for row in other.rows]
+
+    def take(self, row: int, length: int, tokens: int) -> "ListCache":
+        assert length <= tokens
+        return ListCache([self.rows[row][:length]])
+
+    @property
+    def nbytes(self) -> int:
+        return sum(8 * len(row) for row in self.rows)
+
 
 @dataclass
 class ScriptedDecoder:

@@ -23,6 +23,10 @@ class Rows(Protocol):
 
     def truncate(self, row: int, length: int) -> None: ...
     def keep(self, rows: Sequence[int]) -> None: ...
+    def join(self, other: Any) -> None: ...
+    def take(self, row: int, length: int, tokens: int) -> Any: ...
+    @property
+    def nbytes(self) -> int: ...
 
 
 class Decoder(Protocol):
@@ -37,24 +41,52 @@ class Decoder(Protocol):
 
 # Decorated functions rather than a `with` block in their callers: in a generator that would leak the mode into its
 # consumer between two tokens.
-@torch.inference_mode()
-def prefill(model: Decoder, cache: Rows, prompts: Sequence[Sequence[int]]) -> Tensor:
-    """Run the prompts through the model in chunks, padded on the right; the scores (B, V) after each one's last token.
+class Prompts:
+    """Prompts of different lengths on their way through the model, padded on the right, a portion at a time.
 
-    The padding comes after a prompt's own tokens, so they don't see it, and is forgotten at the end.
+    The padding comes after a prompt's own tokens, so they don't see it; `Rows.truncate` makes the cache forget it.
     """
-    lengths = [len(prompt) for prompt in prompts]
-    ids_BL = torch.tensor([[*prompt, *[0] * (max(lengths) - len(prompt))] for prompt in prompts])
-    chunk = max(1, PREFILL_TOKENS // len(prompts))
-    last: list[Tensor | None] = [None] * len(prompts)
-    for start in range(0, max(lengths), chunk):
-        x_BLD = model.hidden(ids_BL[:, start : start + chunk], cache=cache)
-        for row, length in enumerate(lengths):
-            if start < length <= start + chunk:
-                last[row] = x_BLD[row, length - 1 - start]
-    for row, length in enumerate(lengths):
+
+    def __init__(self, prompts: Sequence[Sequence[int]]) -> None:
+        self.lengths = [len(prompt) for prompt in prompts]
+        longest = max(self.lengths)
+        self._ids_BL = torch.tensor([[*prompt, *[0] * (longest - len(prompt))] for prompt in prompts])
+        self._read = 0
+
+    @property
+    def left(self) -> int:
+        """How many tokens the longest prompt has left."""
+        return max(self.lengths, default=0) - self._read
+
+    @torch.inference_mode()
+    def read(self, model: Decoder, cache: Rows, tokens: int) -> dict[int, Tensor]:
+        """Run about `tokens` more, of all rows together, through the model; the last states (D) of rows that end."""
+        start, end = self._read, self._read + max(1, tokens // len(self.lengths))
+        x_BLD = model.hidden(self._ids_BL[:, start:end], cache=cache)
+        self._read = end
+        ended = [row for row, length in enumerate(self.lengths) if start < length <= end]
+        return {row: x_BLD[row, self.lengths[row] - 1 - start] for row in ended}
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these rows."""
+        self.lengths = [self.lengths[row] for row in rows]
+        self._ids_BL = self._ids_BL[list(rows)]
+
+
+def prefill(model: Decoder, cache: Rows, prompts: Sequence[Sequence[int]]) -> Tensor:
+    """Run whole prompts through the model; the scores (B, V) after each one's last token."""
+    reading, last = Prompts(prompts), {}
+    while reading.left > 0:
+        last |= reading.read(model, cache, PREFILL_TOKENS)
+    for row, length in enumerate(reading.lengths):
         cache.truncate(row, length)
-    return _on_cpu(model.scores(torch.stack([x_D for x_D in last if x_D is not None])))
+    return scores_after(model, [last[row] for row in range(len(prompts))])
+
+
+@torch.inference_mode()
+def scores_after(model: Decoder, states: Sequence[Tensor]) -> Tensor:
+    """The scores (B, V) of the next token after each of the states (D)."""
+    return _on_cpu(model.scores(torch.stack(list(states))))
 
 
 @torch.inference_mode()

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lexloom.base.errors import UserError
+from lexloom.generate.guide import Allowed
 from lexloom.generate.settings import SamplingSettings
 
 Floats = npt.NDArray[np.floating]
@@ -38,14 +39,23 @@ class NothingLeft(UserError):
         )
 
 
-def next_token(scores_V: Floats, settings: SamplingSettings, *, seen: Ids, barred: Sequence[int], draw: float) -> int:
+def next_token(
+    scores_V: Floats,
+    settings: SamplingSettings,
+    *,
+    seen: Ids,
+    barred: Sequence[int],
+    draw: float,
+    allowed: Allowed | None = None,
+) -> int:
     """Choose one id.
 
     `seen` are the ids of prompt and reply so far (for the repetition penalty), `barred` the ids that can't be chosen
-    now, `draw` a uniform number in [0, 1): the same draw and scores give the same id.
+    now, `allowed` those that can (None: all), `draw` a uniform number in [0, 1): the same draw and scores give the same
+    id.
     Raises what `adjusted` raises.
     """
-    scores_V = adjusted(scores_V, settings, seen=seen, barred=barred)
+    scores_V = adjusted(scores_V, settings, seen=seen, barred=barred, allowed=allowed)
     if settings.greedy:
         return int(scores_V.argmax())
     ids_C, weights_C = candidates(scores_V, settings)
@@ -72,7 +82,14 @@ def candidates(scores_V: Floats, settings: SamplingSettings) -> tuple[Ids, Float
     return ids_C, weights_C
 
 
-def adjusted(scores_V: Floats, settings: SamplingSettings, *, seen: Ids, barred: Sequence[int]) -> Floats:
+def adjusted(
+    scores_V: Floats,
+    settings: SamplingSettings,
+    *,
+    seen: Ids,
+    barred: Sequence[int],
+    allowed: Allowed | None = None,
+) -> Floats:
     """Scores after repetition penalty and bars; the same array if neither applies.
 
     Raises BrokenScores, or NothingLeft if all tokens with a finite score are barred.
@@ -85,11 +102,13 @@ def adjusted(scores_V: Floats, settings: SamplingSettings, *, seen: Ids, barred:
             scores_V[seen] = np.where(known < 0, known * penalty, known / penalty)
     if not np.isfinite(scores_V.max()):
         raise BrokenScores
+    if allowed is not None:
+        scores_V = np.where(allowed, scores_V, np.float32(-np.inf))
     if barred:
         scores_V = scores_V.copy()
         scores_V[list(barred)] = -np.inf
-        if scores_V.max() == -np.inf:
-            raise NothingLeft
+    if (barred or allowed is not None) and scores_V.max() == -np.inf:
+        raise NothingLeft
     return scores_V
 
 
@@ -111,6 +130,14 @@ def log_probability(scores_V: Floats, token: int) -> float:
     """The natural logarithm of the model's own probability of a token, before any filter."""
     best = scores_V.max()
     return float(scores_V[token] - best) - float(np.log(np.exp(scores_V - best).sum(dtype=np.float64)))
+
+
+def best(scores_V: Floats, count: int) -> tuple[tuple[int, float], ...]:
+    """The `count` most probable ids and their log-probabilities, the best first, the lowest ids of equals."""
+    count = min(count, scores_V.size)
+    ids_C = np.flatnonzero(scores_V >= kth_largest(scores_V, count))
+    order = np.lexsort((ids_C, -scores_V[ids_C]))[:count]
+    return tuple((int(token), log_probability(scores_V, int(token))) for token in ids_C[order])
 
 
 def kth_largest(values_V: Floats, k: int) -> np.floating:

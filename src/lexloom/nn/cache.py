@@ -4,6 +4,8 @@ Axes: B rows of the batch, L new tokens, N cached tokens, G key/value heads, K h
 """
 
 from collections.abc import Sequence
+from copy import copy
+from typing import Self
 
 import numpy as np
 import torch
@@ -28,12 +30,18 @@ class Cache:
         shape = (layers, batch, kv_heads, tokens, head_width)
         # Unwritten cells are masked, but must be finite: 0 · NaN is NaN
         self._keys, self._values = _zeros(shape, device), _zeros(shape, device)
+        self._places: tuple[Tensor, Tensor] | None = None
         self.lengths = [0] * batch
 
     @property
     def tokens(self) -> int:
         """The capacity of each row."""
         return self._keys.shape[3]
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that its rows take when they are full."""
+        return self._keys.nbytes + self._values.nbytes
 
     @property
     def even(self) -> bool:
@@ -54,23 +62,24 @@ class Cache:
                 f"{needed:,} tokens don't fit into a cache of {self.tokens:,}",
                 fix="Shorten the prompt, ask for fewer new tokens, or make the cache larger.",
             )
+        rows = torch.arange(batch, device=self._keys.device)
+        self._places = None if self.even else (rows[:, None], self.positions(new_tokens))
 
     def append(self, layer: int, k_BLGK: Tensor, v_BLGK: Tensor) -> tuple[Tensor, Tensor]:
         """Store the new keys and values of one layer behind each row's old ones.
 
         Returns views (B, G, N, K) of keys and values, N the longest row with its new tokens.
         """
-        new = k_BLGK.shape[1]
-        keys_BGNK, values_BGNK = self._keys[layer], self._values[layer]
-        k_BGLK, v_BGLK = k_BLGK.transpose(1, 2), v_BLGK.transpose(1, 2)
-        if self.even:
+        batch, new = k_BLGK.shape[:2]
+        keys_BGNK, values_BGNK = self._keys[layer, :batch], self._values[layer, :batch]
+        if self._places is None:
             here = slice(self.lengths[0], self.lengths[0] + new)
-            keys_BGNK[:, :, here] = k_BGLK
-            values_BGNK[:, :, here] = v_BGLK
+            keys_BGNK[:, :, here] = k_BLGK.transpose(1, 2)
+            values_BGNK[:, :, here] = v_BLGK.transpose(1, 2)
         else:
-            for row, length in enumerate(self.lengths):
-                keys_BGNK[row, :, length : length + new] = k_BGLK[row]
-                values_BGNK[row, :, length : length + new] = v_BGLK[row]
+            rows_B1, places_BL = self._places
+            keys_BGNK[rows_B1, :, places_BL] = k_BLGK
+            values_BGNK[rows_B1, :, places_BL] = v_BLGK
         longest = max(self.lengths) + new
         return keys_BGNK[:, :, :longest], values_BGNK[:, :, :longest]
 
@@ -105,6 +114,42 @@ class Cache:
         self._keys, self._values = _select(self._keys, rows, longest), _select(self._values, rows, longest)
         self.lengths = [self.lengths[row] for row in rows]
 
+    def join(self, other: Self) -> None:
+        """Put the rows of another cache of the same model behind its own; there is room for the longer of both."""
+        batch, longest = len(self.lengths), max(other.lengths)
+        shape = (batch + len(other.lengths), max(self.tokens, other.tokens))
+        self._keys, self._values = self._with_room(self._keys, *shape), self._with_room(self._values, *shape)
+        joined = slice(batch, batch + len(other.lengths))
+        for mine, others in ((self._keys, other._keys), (self._values, other._values)):
+            mine[:, joined, :, :longest] = others[:, : len(other.lengths), :, :longest]
+        self.lengths = self.lengths + other.lengths
+
+    def take(self, row: int, length: int, tokens: int) -> Self | None:
+        """A copy of what a row has seen up to `length` tokens, with room for `tokens`; None where only more is known.
+
+        A copy of keys and values can end anywhere; a recurrent state knows only where it stands.
+        """
+        assert 0 < length <= min(self.lengths[row], tokens), f"can't take {length} of {self.lengths[row]} tokens"
+        taken = copy(self)
+        layers, _, kv_heads, _, head_width = self._keys.shape
+        shape = (layers, 1, kv_heads, tokens, head_width)
+        taken._keys, taken._values = _zeros(shape, self._keys.device), _zeros(shape, self._keys.device)
+        taken._keys[:, 0, :, :length] = self._keys[:, row, :, :length]
+        taken._values[:, 0, :, :length] = self._values[:, row, :, :length]
+        taken.lengths = [length]
+        return taken
+
+    def _with_room(self, old: Tensor, rows: int, tokens: int) -> Tensor:
+        """The same cells where there is room for so many rows and tokens; twice the rows if there isn't."""
+        layers, room, kv_heads, old_tokens, head_width = old.shape
+        if rows <= room and tokens <= old_tokens:
+            return old
+        room = room if rows <= room else max(rows, 2 * room)
+        new = _zeros((layers, room, kv_heads, tokens, head_width), old.device)
+        batch, longest = len(self.lengths), max(self.lengths)
+        new[:, :batch, :, :longest] = old[:, :batch, :, :longest]
+        return new
+
 
 def _zeros(shape: tuple[int, ...], device: torch.device) -> Tensor:
     """Zeros that, on a CPU, take memory only when written to: numpy asks for clean pages, torch fills them."""
@@ -119,7 +164,7 @@ def _select(old: Tensor, rows: Sequence[int], longest: int) -> Tensor:
         moved = [new for new, row in enumerate(rows) if new != row]
         if moved:
             old[:, moved, :, :longest] = old[:, [rows[new] for new in moved], :, :longest]
-        return old[:, : len(rows)]
+        return old
     new = _zeros((old.shape[0], len(rows), *old.shape[2:]), old.device)
     new[:, :, :, :longest] = old[:, list(rows), :, :longest]
     return new

@@ -5,6 +5,7 @@ text, S source tokens of all texts, H heads, K head width.
 """
 
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -59,6 +60,24 @@ class SourceCache(Cache):
         if text_of != self._text_of:
             self._arrange(text_of)
 
+    def join(self, other: Self) -> None:
+        """Put the rows of another cache of the same model behind its own, with the texts that they look at."""
+        texts = len(self._runs)
+        super().join(other)
+        self._source = [
+            (_stacked(keys, other_keys), _stacked(values, other_values))
+            for (keys, values), (other_keys, other_values) in zip(self._source, other._source, strict=True)
+        ]
+        self._runs = torch.cat([self._runs, other._runs])
+        self._arrange([*self._text_of, *(texts + text for text in other._text_of)])
+
+    def take(self, row: int, length: int, tokens: int) -> Self | None:
+        """A copy of what a row has seen up to `length` tokens, with room for `tokens`; it looks at the same text."""
+        taken = super().take(row, length, tokens)
+        assert taken is not None, "keys and values can end anywhere"
+        taken._arrange([self._text_of[row]])
+        return taken
+
     @property
     def source_bytes(self) -> int:
         """The memory that the keys and values of the source texts take."""
@@ -99,6 +118,12 @@ class SourceCache(Cache):
         if bool((self._runs == longest).all()):
             return None
         return (torch.arange(longest, device=self._runs.device) < self._runs[:, None])[:, None, None]
+
+
+def _stacked(x_RHMK: Tensor, more_RHMK: Tensor) -> Tensor:
+    """Both, one behind the other, with room for the longest text of either."""
+    longest = max(x_RHMK.shape[2], more_RHMK.shape[2])
+    return torch.cat([functional.pad(x, (0, 0, 0, longest - x.shape[2])) for x in (x_RHMK, more_RHMK)])
 
 
 def _padded(x_SHK: Tensor, runs: Sequence[int]) -> Tensor:
