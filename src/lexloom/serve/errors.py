@@ -27,7 +27,7 @@ class ApiError(Exception):
     """A request that isn't answered.
 
     `param` is the path of the field (`messages[0].content`), `code` a word for programs, `retry_after_s` when to come
-    back, `again` whether asking once more can help.
+    back, `again` whether asking once more can help, `allow` the methods that a route takes.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class ApiError(Exception):
         code: str | None = None,
         retry_after_s: int | None = None,
         again: bool = True,
+        allow: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -47,6 +48,7 @@ class ApiError(Exception):
         self.code = code
         self.retry_after_s = retry_after_s
         self.again = again
+        self.allow = allow
 
     @property
     def body(self) -> dict[str, Any]:
@@ -85,6 +87,8 @@ def error_response(error: ApiError) -> Response:
     response = Response(json.dumps(error.body, ensure_ascii=False), error.status, media_type="application/json")
     if error.retry_after_s is not None:
         response.headers["retry-after"] = str(error.retry_after_s)
+    if error.allow is not None:
+        response.headers["allow"] = error.allow
     if error.status == 401:
         response.headers["www-authenticate"] = "Bearer"
     if not error.again:

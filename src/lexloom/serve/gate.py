@@ -12,9 +12,10 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
+from lexloom.base.errors import UserError
 from lexloom.serve.bodies import ClientGone, Headers, Receive, header
 from lexloom.serve.callers import Keys, Shares
-from lexloom.serve.errors import ApiError, error_response
+from lexloom.serve.errors import ApiError, as_api_error, error_response
 from lexloom.serve.log import Log, shortened
 from lexloom.serve.metrics import Metrics
 from lexloom.serve.settings import ServeSettings
@@ -102,6 +103,11 @@ class Gate:
                 await self._app(scope, receive, answer)
         except ApiError as error:
             await self._refuse(error, scope, receive, answer)
+        except UserError as error:
+            told = as_api_error(error)
+            if told.status == 500:
+                self._log.failure(error, id=caller.id)
+            await self._refuse(told, scope, receive, answer)
         except ClientGone:
             answer.status = answer.status or CLIENT_CLOSED
         except Exception as error:

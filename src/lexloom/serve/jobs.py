@@ -1,6 +1,6 @@
 """What the server asks of an engine, and what it gets back; without torch, so that the gate can speak of it."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -78,7 +78,7 @@ class Engine(Protocol):
         """Jobs that are being worked on."""
         ...
 
-    def generate(self, job: Job) -> AsyncIterator[Piece]:
+    def generate(self, job: Job) -> AsyncGenerator[Piece]:
         """The pieces of a job; closing the iterator takes the job off within two steps.
 
         Raises Busy, DeadlineExceeded, EngineFailed, and UserError for what the job asks.

@@ -7,7 +7,14 @@ A field that isn't listed is refused by name. Fields beyond OpenAI's: those of S
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from lexloom.generate.settings import GREEDY_BELOW, SamplingSettings, StopString
 from lexloom.serve.errors import ApiError
@@ -58,7 +65,10 @@ def parse(kind: type[B], values: Mapping[str, Any]) -> B:
 
 def invalid(error: ValidationError) -> ApiError:
     """What is wrong with the first bad field, and where it is."""
-    problem = error.errors(include_url=False)[0]
+    problems = error.errors(include_url=False)
+    # Where several types are allowed, the one that got furthest is the one that was meant
+    same = [problem for problem in problems if problem["loc"][:1] == problems[0]["loc"][:1]]
+    problem = max(same, key=lambda problem: len(problem["loc"]))
     path = _path(problem["loc"])
     if problem["type"] == "extra_forbidden":
         return ApiError(400, f"{path or 'a field'} is not supported", param=path, code="unsupported_parameter")
@@ -323,6 +333,10 @@ class Delta(Reply):
 
     role: Literal["assistant"] | None = None
     content: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if value is not None}
 
 
 class ChatChunkChoice(Reply):

@@ -25,8 +25,6 @@ class TextsRequest(Asked):
     """Texts, each of which is read alone."""
 
     input: str | list[str]
-    long_texts: LongTexts | None = None
-    """What becomes of texts that are longer than the model reads; without it, as it was fine-tuned."""
 
 
 class PairsRequest(Asked):

@@ -1,9 +1,15 @@
 """Text from tokens as they come: whole characters only, and all pieces together are what `decode` gives for all ids."""
 
 import codecs
+import re
 from typing import Protocol
 
+from lexloom.text.byte_letters import BYTE_OF
 from lexloom.text.tokenizers import Tokenizer
+
+SPACE = "▁"
+"""How SentencePiece writes a space."""
+_BYTE = re.compile("<0x[0-9A-F]{2}>")
 
 
 class TextStream:
@@ -38,9 +44,7 @@ class _Bytes:
         self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def push(self, id: int) -> str:
-        name = self._tokenizer.token(id) or ""
-        known = all(letter in BYTE_OF for letter in name)
-        return self._utf8.decode(bytes(BYTE_OF[letter] for letter in name) if known else name.encode())
+        return self._utf8.decode(_spelled_bytes(self._tokenizer.token(id) or ""))
 
     def flush(self) -> str:
         return self._utf8.decode(b"", final=True)
@@ -77,6 +81,23 @@ class _Pieces:
         return text
 
 
+def token_bytes(tokenizer: Tokenizer, id: int) -> bytes:
+    """What one token stands for, alone: its bytes, which may be a part of a character; a special token's name."""
+    name = tokenizer.token(id) or ""
+    if id in tokenizer.special_ids:
+        return name.encode()
+    if is_byte_level(tokenizer):
+        return _spelled_bytes(name)
+    if falls_back_to_bytes(tokenizer) and _BYTE.fullmatch(name):
+        return bytes([int(name[3:5], 16)])
+    return name.replace(SPACE, " ").encode()
+
+
+def _spelled_bytes(name: str) -> bytes:
+    known = all(letter in BYTE_OF for letter in name)
+    return bytes(BYTE_OF[letter] for letter in name) if known else name.encode()
+
+
 def is_byte_level(tokenizer: Tokenizer) -> bool:
     """Whether tokens are strings of bytes, each byte written as a letter of BYTE_OF (GPT-2)."""
     return "ByteLevel" in _decoder_types(tokenizer)
@@ -90,13 +111,3 @@ def falls_back_to_bytes(tokenizer: Tokenizer) -> bool:
 def _decoder_types(tokenizer: Tokenizer) -> list[str]:
     decoder = tokenizer.decoder_json
     return [part["type"] for part in decoder.get("decoders", [decoder]) if "type" in part]
-
-
-def _byte_of() -> dict[str, int]:
-    """GPT-2 writes bytes that aren't visible Latin-1 as the letters from U+0100 on, in order."""
-    visible = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    hidden = [byte for byte in range(256) if byte not in visible]
-    return {chr(byte): byte for byte in visible} | {chr(256 + place): byte for place, byte in enumerate(hidden)}
-
-
-BYTE_OF = _byte_of()
