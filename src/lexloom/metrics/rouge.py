@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from lexloom.metrics.contract import Metric, Rows, mean_rows, ratio_of_sums
 from lexloom.metrics.texts import wanted
-from lexloom.text.words import characters, words
+from lexloom.text.segmentation import characters, words
 
 Kind = Literal["1", "2", "L"]
 Unit = Literal["words", "characters", "jieba words"]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lexloom.metrics.contract import Metric, Rows, mean_rows, ratio_of_sums
-from lexloom.text.words import words
+from lexloom.text.segmentation import words
 
 Ngram = tuple[str, ...]
 

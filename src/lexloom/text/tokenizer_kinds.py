@@ -12,7 +12,7 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, pro
 
 from lexloom.base.errors import RecipeError
 from lexloom.base.recipe import Settings
-from lexloom.text import samples, unigram, wordpiece
+from lexloom.text import samples, unigram, whole_words, wordpiece
 from lexloom.text.sentinels import T5_SENTINELS
 
 BYTES = 256
@@ -32,20 +32,22 @@ SPECIAL_TOKENS: dict[str, dict[str, str]] = {
     },
     "unigram": {"pad": "<pad>", "eos": "</s>", "unk": "<unk>", "bos": "<s>"},
     "characters": {"bos": "<|endoftext|>", "eos": "<|endoftext|>", "pad": "<|pad|>", "unk": "<|unk|>"},
+    "words": {"bos": "<|endoftext|>", "eos": "<|endoftext|>", "pad": "<|pad|>", "unk": "<|unk|>"},
 }
 
 
 class TokenizerSettings(Settings):
     """How text becomes tokens."""
 
-    kind: Literal["bpe", "wordpiece", "unigram", "characters"] = "bpe"
-    """`bpe` (bytes, as GPT-2), `wordpiece` (as BERT), `unigram` (as T5, with bytes for the rest), `characters`."""
+    kind: Literal["bpe", "wordpiece", "unigram", "characters", "words"] = "bpe"
+    """`bpe` (bytes, as GPT-2), `wordpiece` (as BERT), `unigram` (as T5, with bytes for the rest), `characters`, or
+    `words`: whole words, Chinese ones by jieba's dictionary; what isn't among the frequent ones is lost (`<|unk|>`)."""
     vocab_size: int = Field(default=8192, ge=16, le=4_000_000)
     """The largest number of tokens, special ones included; a small corpus may give fewer."""
     file: str | None = None
     """An existing tokenizer (a folder, `tokenizer.json`, `vocab.txt`, `vocab.json` or `.model`) instead of training."""
     lowercase: bool = False
-    """Fold case and strip accents, as BERT's uncased models do (wordpiece only)."""
+    """Fold case (wordpiece and words only); wordpiece strips accents as well, as BERT's uncased models do."""
     special_tokens: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Further control tokens, beside those of the kind and `<|im_start|>`, `<|im_end|>` for chat."""
     sentinels: int | None = Field(default=None, ge=0, le=10_000)
@@ -160,6 +162,16 @@ def _train_characters(sample: list[str], settings: TokenizerSettings, special: l
     return inner
 
 
+def _train_words(sample: list[str], settings: TokenizerSettings, special: list[str]) -> tokenizers.Tokenizer:
+    """Every word a token, the most frequent first in line for a place; the rest, and all white space, is lost."""
+    _need(settings, len(special) + 1, "the special tokens and a word")
+    counts = whole_words.count_words(sample, lowercase=settings.lowercase)
+    unk = special.index(SPECIAL_TOKENS["words"]["unk"])
+    inner = whole_words.word_tokenizer(counts, settings.room, special, unk_id=unk, lowercase=settings.lowercase)
+    inner.add_special_tokens(special)
+    return inner
+
+
 def _need(settings: TokenizerSettings, least: int, what: str) -> None:
     if settings.room < least:
         sentinels = settings.sentinels_wanted
@@ -176,4 +188,5 @@ KINDS: dict[str, Callable[[list[str], TokenizerSettings, list[str]], tokenizers.
     "wordpiece": _train_wordpiece,
     "unigram": _train_unigram,
     "characters": _train_characters,
+    "words": _train_words,
 }

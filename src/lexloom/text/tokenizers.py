@@ -90,7 +90,7 @@ class Tokenizer:
     def encode_with_starts(self, text: str) -> tuple[list[int], list[int]]:
         """The ids of a text, and for each the character of the text where it begins (spaces passed over)."""
         encoding = self._inner.encode(text, add_special_tokens=False)
-        return encoding.ids, [_first_visible(text, start, end) for start, end in encoding.offsets]
+        return encoding.ids, [_first_visible(text, start, end) for start, end in _apart(encoding.offsets)]
 
     def encode_with_offsets(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
         """The ids of many texts, as `encode_batch` gives them, and the characters (start, end) that each stands for.
@@ -271,10 +271,23 @@ def _joined(
             _visible(text, start, end, before)
             if start < end and (text[start].isspace() or text[end - 1].isspace())
             else (before + start, before + end)
-            for start, end in offsets
+            for start, end in _apart(offsets)
         ]
         before += len(text)
     return all_ids, all_offsets
+
+
+def _apart(offsets: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Offsets where no token begins in the one before it and goes on behind.
+
+    The library holds what normalisation puts before a word to be part of the character before.
+    """
+    if all(start >= last for (_, last), (start, _) in itertools.pairwise(offsets)):
+        return offsets
+    ends = [0, *(end for _, end in offsets)]
+    return [
+        (last, end) if start < last < end else (start, end) for last, (start, end) in zip(ends, offsets, strict=False)
+    ]
 
 
 def _visible(text: str, start: int, end: int, before: int) -> tuple[int, int]:

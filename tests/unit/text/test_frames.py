@@ -58,7 +58,7 @@ def test_a_tokenizer_without_any_such_token_is_refused():
         Tokenizer(xlm_roberta(None), {"unk_token": "<unk>"}).frame(1)
 
 
-@pytest.mark.parametrize("kind", ["wordpiece", "unigram", "bpe", "characters"])
+@pytest.mark.parametrize("kind", ["wordpiece", "unigram", "bpe", "characters", "words"])
 def test_offsets_belong_to_the_ids_that_encode_batch_gives(kind):
     tokenizer = train_tokenizer(iter(SENTENCES), TokenizerSettings(kind=kind, vocab_size=400))
     texts = [*SENTENCES, "", "  spaces\n\nand  中 文  ", "word " * 9000]

@@ -1,11 +1,9 @@
-import logging
-import tempfile
-
 import numpy as np
 import pytest
 
+from lexloom.text.segmentation import words
 from lexloom.text.tokenizers import TokenizerSettings, train_tokenizer
-from lexloom.text.words import WordStarts, _chinese_words, words
+from lexloom.text.words import WordStarts
 from tests.small import wordpiece_tokenizer
 
 TEXT = "我来到北京清华大学。It's unbelievable, 2024年! 的士\U00020000🙂"
@@ -22,38 +20,7 @@ def spelled(tokenizer, text):
     return [tokenizer.decode(word).strip() for word in joined]
 
 
-def test_a_text_is_cut_into_words_chinese_ones_by_the_dictionary():
-    assert words("我来到北京清华大学。It's 2024年!") == [
-        "我", "来到", "北京", "清华大学", "。", "It", "'", "s", "2024", "年", "!",
-    ]  # fmt: skip
-    assert words(" \n ") == []
-
-
-def test_chinese_words_are_those_of_jieba_without_guessing():
-    import jieba
-
-    reference = jieba.Tokenizer()
-    reference.FREQ, reference.total = reference.gen_pfdict(reference.get_dict_file())
-    reference.initialized = True
-    rng = np.random.default_rng(0)
-    common = [word for word in reference.FREQ if reference.FREQ[word] > 300 and "\u4e00" <= word[0] <= "\u9fa5"]
-    runs = ["".join(rng.choice(common, size=8)) for _ in range(200)] + ["龘龘的", "研究生命起源", "了" * 30]
-    for run in runs:
-        assert list(_chinese_words(run)) == list(reference.cut(run, HMM=False)), run
-
-
-def test_no_cache_is_left_in_the_folder_for_temporary_files(tmp_path, monkeypatch):
-    from lexloom.text import words as module
-
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    logging.getLogger("jieba").setLevel(logging.ERROR)
-    module._dictionary.cache_clear()
-    module._chinese_words.cache_clear()
-    assert words("北京大学") == ["北京大学"]
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("kind", ["bpe", "wordpiece", "unigram", "characters"])
+@pytest.mark.parametrize("kind", ["bpe", "wordpiece", "unigram", "characters", "words"])
 def test_every_token_that_begins_a_word_is_found_for_every_kind(kind):
     letters = "unbelievably he said 我来到北京大学 " * 3
     settings = TokenizerSettings(kind=kind, vocab_size=330, sentinels=0)

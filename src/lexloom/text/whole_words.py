@@ -1,0 +1,72 @@
+"""Whole words as tokens, in one ordinary tokenizer.json: words between spaces, and Chinese words by their frequency.
+
+The words of other scripts than Chinese get a mark on both sides, `▁word▁`, so that no word can be cut into others; a
+unigram model then knows the whole word or nothing. In a Chinese run it finds the most probable sequence of words, as
+jieba does with its dictionary; the vocabulary and the frequencies come from jieba's cuts of the training texts.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import tokenizers
+from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers
+
+from lexloom.text import samples
+from lexloom.text.segmentation import HAN_LETTER, chinese_words
+
+MARK = "▁"
+
+_LETTER = rf"[\p{{L}}\p{{M}}\p{{N}}_&&[^{samples.HAN}]]"
+_EDGES = rf"(?<!{_LETTER})(?={_LETTER})|(?<={_LETTER})(?!{_LETTER})"
+_WORDS = rf"{MARK}{_LETTER}+{MARK}|[{samples.HAN}]+|\S"
+
+
+def count_words(texts: Iterable[str], *, lowercase: bool) -> Counter[str]:
+    """How often each word occurs, spelled as `word_tokenizer` spells it."""
+    normalizer, cutter = _normalizer(lowercase=lowercase), _cutter()
+    runs: Counter[str] = Counter()
+    for text in texts:
+        runs.update(run for run, _ in cutter.pre_tokenize_str(normalizer.normalize_str(text)))
+    counts: Counter[str] = Counter()
+    for run, count in runs.items():
+        for word in chinese_words(run) if HAN_LETTER.match(run) else (run,):
+            counts[word] += count
+    return counts
+
+
+def word_tokenizer(
+    counts: Mapping[str, int], size: int, special: list[str], *, unk_id: int, lowercase: bool
+) -> tokenizers.Tokenizer:
+    """The tokenizer of the `size` most frequent words, `special` among them and first.
+
+    Decoding puts a space between words that had marks, and at such words beside punctuation as English writes it.
+    """
+    kept = samples.most_common({word: count for word, count in counts.items() if word != MARK}, size - len(special))
+    total = math.log(max(1, sum(counts[word] for word in kept)))
+    scores = [(word, round(math.log(counts[word]) - total, DECIMALS)) for word in kept]
+    vocab = [*((token, 0.0) for token in special), *scores]
+    inner = tokenizers.Tokenizer(models.Unigram(vocab, unk_id=unk_id))
+    inner.normalizer = _normalizer(lowercase=lowercase)
+    inner.pre_tokenizer = _cutter()
+    inner.decoder = decoders.Sequence([decoders.Fuse(), *(decoders.Replace(Regex(a), b) for a, b in _SPACES)])
+    return inner
+
+
+DECIMALS = 6
+
+_SPACES = (
+    (f"{MARK}{MARK}", " "),
+    (rf"(?<=[.,;:!?)\]}}…]){MARK}(?!\p{{N}})|{MARK}(?=[(\[{{])", " "),
+    (MARK, ""),
+)
+"""What marks become between words, behind and before punctuation, and elsewhere; digits stay at their point."""
+
+
+def _normalizer(*, lowercase: bool) -> normalizers.Normalizer:
+    marks = normalizers.Replace(Regex(_EDGES), MARK)
+    return normalizers.Sequence([normalizers.Lowercase(), marks] if lowercase else [marks])
+
+
+def _cutter() -> pre_tokenizers.PreTokenizer:
+    return pre_tokenizers.Split(Regex(_WORDS), "removed", invert=True)
