@@ -4,13 +4,15 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
+from lexloom.models import new_model
+from lexloom.models.gpt import PRESETS
 from lexloom.nn.inference import (
     inference_linear,
     is_inference,
     lay_out_for_few_rows,
     one_thread,
 )
-from lexloom.nn.linear import Linear, pack_for_inference
+from lexloom.nn.linear import PACKED, Linear, pack_for_inference
 
 
 def filled(inputs, outputs, *, bias=True):
@@ -96,3 +98,13 @@ def test_gelu_of_a_layer_is_that_of_torch_with_and_without_gradient(rows, approx
         pack_for_inference(layer)
     with torch.inference_mode():
         assert torch.allclose(layer.gelu(x, approximate), expected.detach(), atol=1e-5)
+
+
+def test_a_head_that_is_the_embedding_is_packed_too_and_scores_the_same():
+    model = new_model("gpt", PRESETS["toy"], seed=0).eval()
+    x = torch.randn(5, model.config.width, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        plain = model.scores(x)
+        pack_for_inference(model)
+        assert PACKED in vars(model.head_weight_VD)
+        assert torch.allclose(model.scores(x), plain, atol=1e-5)
