@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Router
+from starlette.routing import Router
 from starlette.routing import Route as Path
 
 from lexloom.serve.bodies import Receive
-from lexloom.serve.endpoint import Endpoint
+from lexloom.serve.endpoint import Endpoint, Route
 from lexloom.serve.errors import ApiError
 from lexloom.serve.gate import App, Gate, Scope, Send, Status
 from lexloom.serve.log import Log
@@ -29,20 +29,20 @@ def app(
     *,
     status: Status | None = None,
     log: Log | None = None,
-    more: Sequence[BaseRoute] = (),
+    more: Sequence[Route] = (),
 ) -> Gate:
-    """The application that serves these models; `more` are routes that stand behind the same gate."""
+    """The application that serves these models; `more` are routes that clients have no use for, such as the studio's."""
     books = Log(prompts=settings.log_prompts) if log is None else log
     metrics, state = Metrics(), Status() if status is None else status
     service = Service(models, settings, state, metrics, books)
-    routes = [Path(route.path, Endpoint(route, service), methods=[route.method]) for route in ROUTES]
+    routes = [Path(route.path, Endpoint(route, service), methods=[route.method]) for route in (*ROUTES, *more)]
     described = JSONResponse(document(ROUTES))
 
     async def openapi(request: Request) -> Response:
         return described
 
-    router = Router([*routes, Path(DOCUMENT, openapi), *more], redirect_slashes=False)
-    paths = frozenset({DOCUMENT, "/", *(route.path for route in ROUTES)})
+    router = Router([*routes, Path(DOCUMENT, openapi)], redirect_slashes=False)
+    paths = frozenset({DOCUMENT, "/", *(route.path for route in (*ROUTES, *more))})
     return Gate(_routed(router), settings, status=state, metrics=metrics, log=books, paths=paths)
 
 
