@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Router
 from starlette.routing import Route as Path
+from starlette.routing import Router
 
 from lexloom.serve.bodies import Receive
 from lexloom.serve.endpoint import Endpoint, Route
@@ -31,7 +31,7 @@ def app(
     log: Log | None = None,
     more: Sequence[Route] = (),
 ) -> Gate:
-    """The application that serves these models; `more` are routes that clients have no use for, such as the studio's."""
+    """The application that serves these models; `more` are routes that aren't for other clients, such as the studio's."""
     books = Log(prompts=settings.log_prompts) if log is None else log
     metrics, state = Metrics(), Status() if status is None else status
     service = Service(models, settings, state, metrics, books)

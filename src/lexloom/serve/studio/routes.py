@@ -72,6 +72,7 @@ class Studio:
         return {
             "explains": {name: some for name, some in labels.items() if some is not None},
             "masks": {name: _mask(served) for name, served in models.items() if FILL in served.routes},
+            "scales": {name: scale for name, served in models.items() if (scale := _scale(served)) is not None},
             "runs": self._settings.runs is not None,
             "compare": False,
             "votes": self._votes is not None,
@@ -149,3 +150,10 @@ class Studio:
 def _mask(served: Served) -> str | None:
     number = served.tokenizer.names.get("mask")
     return None if number is None else served.tokenizer.token(number)
+
+
+def _scale(served: Served) -> tuple[float, float] | None:
+    """What a model says of two texts without and with one meaning; None if it wasn't fine-tuned to say so."""
+    if served.task is None or served.task.name != "similarity":
+        return None
+    return served.task.setting.settings.lowest, served.task.setting.settings.highest

@@ -11,7 +11,7 @@ const similarityPanel = {
     const answer = answerPlace();
     const work = runner("similarity.do", async (signal) => {
       const [found] = await ask("/v1/similarity", { model: choice.chosen().id, first: first.value, second: second.value }, signal);
-      answer.replaceChildren(nearness(found));
+      answer.replaceChildren(nearness(found.score, choice.chosen().scale));
       return ["similarity.done", { value: () => number(found.score, 3) }];
     });
     work.node.append(example([[first, "similarity.example.first"], [second, "similarity.example.second"]]));
@@ -21,8 +21,10 @@ const similarityPanel = {
   },
 };
 
-function nearness({ score }) {
+// `scale` is what the model was taught to say of two texts without and with one meaning.
+function nearness(score, [lowest, highest]) {
+  const place = Math.min(1, Math.max(0, (score - lowest) / (highest - lowest)));
   return el("div", { class: "nearness" }, el("p", { class: "figure" }, number(score, 3)),
-    el("div", { class: "ruler", "aria-hidden": "true", vars: { "--place": Math.min(1, Math.max(0, score)) } }, el("i")),
+    el("div", { class: "ruler", "aria-hidden": "true", vars: { "--place": place } }, el("i")),
     el("p", { class: "ends", "aria-hidden": "true" }, el("span", { t: "similarity.far" }), el("span", { t: "similarity.near" })));
 }

@@ -19,7 +19,7 @@ async function theState() {
   const models = data.map((model) => {
     const explains = studio.explains[model.id];
     const read = explains && !model.routes.some((route) => rewritePanel.routes.includes(route));
-    return { ...model, explains, mask: studio.masks[model.id], routes: read ? [...model.routes, "/studio/explain"] : model.routes };
+    return { ...model, explains, mask: studio.masks[model.id], scale: studio.scales[model.id] ?? [0, 1], routes: read ? [...model.routes, "/studio/explain"] : model.routes };
   });
   return { ...studio, models };
 }

@@ -12,11 +12,12 @@ const votePanel = {
     const stage = voteStage();
     const result = el("div", { class: "answer" });
     const trouble = el("p", { class: "error", role: "alert" });
-    node.append(setup.node, stage.node, trouble, voteResult(result, trouble));
+    const said = voteResult(result, trouble);
+    node.append(setup.node, stage.node, trouble, said);
     let round = null;
 
     async function begin(settings) {
-      setup.node.hidden = true;
+      setup.node.hidden = said.hidden = true;
       result.replaceChildren();
       hush(trouble);
       round = { ...settings, at: 0, done: [], next: null };
@@ -46,7 +47,7 @@ const votePanel = {
 
     function end() {
       stage.node.hidden = true;
-      setup.node.hidden = false;
+      setup.node.hidden = said.hidden = false;
       say(setup.told, "vote.over", { count: () => number(round.at) });
       setup.told.focus();
     }
