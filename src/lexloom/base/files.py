@@ -12,6 +12,7 @@ import io
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -306,6 +307,17 @@ def sweep(folder: Path) -> None:
     """Remove half-made and discarded folders; call it only while holding the lock."""
     for leftover in [*folder.glob(f"{TEMPORARY}*"), *folder.glob(f"{TRASH}*")]:
         disk.remove(leftover)
+
+
+@contextlib.contextmanager
+def scratch(folder: Path | None = None) -> Iterator[Path]:
+    """An empty folder for what memory can't hold, removed when the block ends; whoever locks `folder` next sweeps what
+    a killed owner left. Without `folder` it is where the system keeps temporary files."""
+    place = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}scratch-", dir=folder))
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def free_bytes(folder: Path) -> int:

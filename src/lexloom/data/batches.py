@@ -58,15 +58,20 @@ class Windows:
                 fix="Give more text, or a larger share to this part of the split.",
             )
         self.context = context
-        self._shards = shards
+        self.shards = shards
+        self.boundaries = boundaries
         self._starts = np.unique(shards.documents[:, 0] - 1) if boundaries else None
 
     def __len__(self) -> int:
-        return -(-(self._shards.total_tokens - 1) // self.context)
+        return -(-(self.shards.total_tokens - 1) // self.context)
 
     def tokens(self, index: int) -> int:
         """Tokens of a window, the same for all."""
         return self.context
+
+    def share(self, count: int) -> "Windows":
+        """The first `count` windows, as a part of its own."""
+        return Windows(_Beginning(self.shards, count * self.context + 1), self.context, boundaries=self.boundaries)
 
     def batch(self, indices: NDArray[np.int64] | list[int]) -> TokenBatch:
         """The windows named by `indices`, one per row, in this order."""
@@ -75,7 +80,7 @@ class Windows:
         runs: list[int] = []
         for row, index in enumerate(indices):
             start = int(index) * self.context
-            tokens = self._shards.tokens(start, min(start + self.context + 1, self._shards.total_tokens))
+            tokens = self.shards.tokens(start, min(start + self.context + 1, self.shards.total_tokens))
             size = len(tokens) - 1
             assert size > 0, f"window {index} of {len(self)}"
             ids_BL[row, :size], targets_BL[row, :size] = tokens[:-1], tokens[1:]
@@ -89,3 +94,13 @@ class Windows:
         first, last = np.searchsorted(self._starts, [start + 1, stop])
         cuts = [start, *self._starts[first:last].tolist(), stop, start + self.context]
         return [after - before for before, after in itertools.pairwise(cuts) if after > before]
+
+
+class _Beginning:
+    """The first tokens of a part, and the documents that begin among them."""
+
+    def __init__(self, whole: TokenSource, tokens: int) -> None:
+        self.total_tokens = min(tokens, whole.total_tokens)
+        starts = np.concatenate([[0], whole.documents[:-1, 0]])
+        self.documents = whole.documents[starts < self.total_tokens]
+        self.tokens = whole.tokens

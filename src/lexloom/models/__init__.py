@@ -45,6 +45,17 @@ class Family:
     """Parts of names in old files → how they are spelled today."""
     prefix: str
     """What the encoder's or decoder's published names begin with, and what some published files leave out."""
+    published: bool
+    """Whether transformers knows the family, so that it loads the folder."""
+    fit: Callable[..., Any] | None
+    """How a model is learned in one go, counted or solved; None: by gradient steps.
+
+    `fit(config, units, tick, *, scratch, **settings) -> model`: `units` are the `Windows` of a prepared corpus or the
+    `EncodedExamples` of a task, `tick(share_done, note="")` shows the progress and raises Interrupted after a signal,
+    `scratch` is an empty folder for what memory can't hold, `settings` the values of `fit_settings`.
+    """
+    fit_settings: tuple[str, ...]
+    """The keys of a recipe's `[train]` section that `fit` takes; `seed` among them if it draws anything."""
 
 
 def _family(file: ModuleType) -> Family:
@@ -63,6 +74,9 @@ def _family(file: ModuleType) -> Family:
         ignored_weights=file.IGNORED_WEIGHTS,
         old_names=getattr(file, "OLD_NAMES", {}),
         prefix=file.PREFIX,
+        published=getattr(file, "PUBLISHED", True),
+        fit=getattr(file, "fit", None),
+        fit_settings=getattr(file, "FIT_SETTINGS", ()),
     )
 
 

@@ -95,12 +95,14 @@ def model_card(
     parameters: int,
     kind: str = "decoder",
     blank: str = "",
+    published: bool = True,
     languages: Sequence[str] = (),
     license_name: str | None = None,
 ) -> str:
     """The card of the model that a run has made (its `model/` folder need not be there yet).
 
-    `kind` is that of the family, `blank` the token that the model fills in. `languages` are ISO 639 codes,
+    `kind` is that of the family, `blank` the token that the model fills in; `published` families are known to
+    transformers. `languages` are ISO 639 codes,
     `license_name` an SPDX identifier in lower case; both are stated only if given.
     """
     use = USES[kind]
@@ -108,6 +110,7 @@ def model_card(
         front_matter=front_matter(languages, license_name, use.pipeline, use.tag),
         use=use,
         python=use.python.format(blank=blank),
+        published=published,
         command=use.command.format(folder=MODEL, blank=blank),
         unit=UNITS.get(run.recipe.get("objective", ""), "token"),
         family=family,
@@ -152,10 +155,10 @@ def cell(value: object) -> str:
 
 def _training(run: Run) -> Row:
     steps = run.metrics.steps["step"]
-    tokens = last(run.metrics.steps["tokens"])
     return {
+        "fitted": bool(run.metrics.fits),
         "steps": count(steps[-1]) if steps.size else "0",
-        "tokens": count(tokens) or None,
+        "tokens": count(run.tokens) or None,
         "time": duration(run.seconds) if run.seconds > 0 else None,
         "loss": figures(last(run.metrics.steps["loss"])),
         "skipped": len(run.metrics.skipped),

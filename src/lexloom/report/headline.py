@@ -54,6 +54,9 @@ def title(run: Run) -> Twin:
 def lede(run: Run) -> Twin:
     """How long it was trained, and what it began with."""
     steps = run.metrics.steps["step"]
+    if run.metrics.fits:
+        learned = size(run.tokens, "")
+        return f"Learned in one go from {learned} tokens.", f"从 {learned} 词元中一次学得。"
     if not steps.size:
         return "No step has been finished yet.", "尚未完成任何训练步。"
     tokens = last(run.metrics.steps["tokens"])
@@ -111,7 +114,8 @@ def _loss_stat(run: Run) -> Row | None:
         return None
     english, chinese = loss_unit(run)
     label = (f"{english}, best validation", f"{chinese}（最佳验证）")
-    return _stat(*label, f"{best['loss']:.3f}", note=f"step {count(best['step'])}")
+    note = "" if run.metrics.fits else f"step {count(best['step'])}"
+    return _stat(*label, f"{best['loss']:.3f}", note=note)
 
 
 def _time_stat(run: Run) -> Row | None:
@@ -119,6 +123,8 @@ def _time_stat(run: Run) -> Row | None:
 
 
 def _speed_stat(run: Run) -> Row | None:
+    if run.metrics.fits:
+        return _stat("tokens per second", "每秒词元", count(run.metrics.fits[-1]["tokens_per_s"]))
     speed = plots.throughput(run.metrics.steps)
     known = speed[plots.finite(speed)]
     return (

@@ -43,6 +43,7 @@ def render_report(run: Run) -> str:
             title=title(run),
             lede=lede(run),
             stats=stats(run),
+            fitted=bool(run.metrics.fits),
             curve=_curve(run),
             multiples=_multiples(run),
             troubles=_troubles(run),

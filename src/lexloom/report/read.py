@@ -42,6 +42,8 @@ class Metrics:
     validations: list[Row] = field(default_factory=list)
     samples: list[Row] = field(default_factory=list)
     skipped: list[Row] = field(default_factory=list)
+    fits: list[Row] = field(default_factory=list)
+    """At most one: what it took to learn a model in one go."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +94,16 @@ class Run:
 
     @cached_property
     def seconds(self) -> float:
-        """Time spent in steps; a resumed run counts each step once. Zero if no step was timed."""
-        return float(np.nansum(self.metrics.steps["seconds"]))
+        """Time spent in steps, or in learning in one go; a resumed run counts each step once. Zero if nothing was
+        timed."""
+        return float(np.nansum(self.metrics.steps["seconds"])) + sum(
+            number(row["seconds"]) for row in self.metrics.fits
+        )
+
+    @property
+    def tokens(self) -> float:
+        """Tokens learned from; NaN if it isn't known."""
+        return number(self.metrics.fits[-1]["tokens"]) if self.metrics.fits else last(self.metrics.steps["tokens"])
 
     @cached_property
     def bits_per_nat(self) -> float | None:
@@ -136,7 +146,7 @@ def read_run(folder: Path) -> Run:
 def read_metrics(path: Path) -> Metrics:
     """Read `metrics.jsonl` line by line; a last line that a running process hasn't finished is left out."""
     columns: dict[str, list[float]] = {name: [] for name in STEP_FIELDS}
-    others: dict[str, list[Row]] = {"validation": [], "sample": [], "skipped": []}
+    others: dict[str, list[Row]] = {"validation": [], "sample": [], "skipped": [], "fit": []}
     for row in _rows(path):
         if row.get("kind") == "step":
             for name, values in columns.items():
@@ -148,6 +158,7 @@ def read_metrics(path: Path) -> Metrics:
         validations=others["validation"],
         samples=others["sample"],
         skipped=others["skipped"],
+        fits=others["fit"],
     )
 
 

@@ -118,12 +118,11 @@ def plan_rows(run: Run) -> list[Row]:
 
 
 def _measured(run: Run) -> dict[str, float]:
-    steps = run.metrics.steps
     return {
-        "steps": last(steps["step"]),
-        "tokens": last(steps["tokens"]),
+        "steps": 0.0 if run.metrics.fits else last(run.metrics.steps["step"]),
+        "tokens": run.tokens,
         "seconds": run.seconds,
-        "tokens_per_s": last(steps["tokens"]) / run.seconds if run.seconds > 0 else math.nan,
+        "tokens_per_s": run.tokens / run.seconds if run.seconds > 0 else math.nan,
         "memory_bytes": number(run.measured.get("memory_bytes")),
         "disk_bytes": float(run.disk_bytes),
     }

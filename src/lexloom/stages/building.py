@@ -13,7 +13,9 @@ from lexloom.data.shards import TokenShards, open_split
 from lexloom.models import FAMILIES, Family, Kind, new_model
 from lexloom.objectives import OBJECTIVES, Objective
 from lexloom.objectives.pairs import ends_of
+from lexloom.stages.fitting import fit_of
 from lexloom.stages.recipe import ModelSettings, Recipe
+from lexloom.stages.session import Fit
 from lexloom.text.tokenizers import Tokenizer, load_tokenizer
 from lexloom.train import engines
 from lexloom.train.machine import machine_facts
@@ -41,6 +43,11 @@ class Parts:
     def blank(self) -> str | None:
         """The token that stands in a text for what the model is to fill in; None if it writes on."""
         return blank_of(self.objective, self.tokenizer)
+
+    @property
+    def fit(self) -> Fit | None:
+        """How the model is learned in one go; None: by steps."""
+        return fit_of(self.recipe.model.family, self.config, self.recipe.train)
 
     def build(self) -> tuple[Any, Optimizer]:
         """A model with its first weights, the same every time, and its optimizer."""
@@ -85,7 +92,7 @@ def gather(recipe: Recipe, prepared: Path) -> Parts:
     )
 
 
-WITHOUT_EFFECT = ("checkpoint_every", "keep_checkpoints", "tensorboard", "threads")
+WITHOUT_EFFECT = ("checkpoint_every", "keep_checkpoints", "memory_mb", "tensorboard", "threads")
 """Settings that may change on resume: the bits don't depend on them (the threads are among the machine's facts)."""
 
 

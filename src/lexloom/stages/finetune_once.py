@@ -18,8 +18,8 @@ from lexloom.stages.adapting import Adapting, Data, gather, read_data
 from lexloom.stages.evaluate import RESULTS
 from lexloom.stages.finetune_recipe import FinetuneRecipe
 from lexloom.stages.judging import Row, describe_figures, judged, lines_of, values_of
-from lexloom.stages.opening import MODEL, Outcome, conduct, take_best_weights
-from lexloom.stages.session import Measured, Session, Work
+from lexloom.stages.opening import MODEL, Outcome, conduct
+from lexloom.stages.session import Measured, Trained, Work
 from lexloom.tasks import Encoded, Prediction
 from lexloom.tasks.passes import hidden_states
 from lexloom.tasks.predict import predict
@@ -56,7 +56,8 @@ def _work(parts: Adapting) -> Work:
         made_with=parts.made_with,
         ledger=files.to_json(parts.data.ledger.to_json()).encode(),
         measure=(lambda model: _measured(model, parts)) if parts.data.validation else None,
-        finish=lambda session: _finish(session, parts),
+        finish=lambda trained: _finish(trained, parts),
+        fit=parts.fit,
     )
 
 
@@ -77,10 +78,10 @@ def _predictions(model: Any, parts: Adapting, examples: Sequence[Any], encoded: 
     return predict(model, parts.task, examples, parts.setting, ledger=Ledger(), threads=threads, encoded=encoded)
 
 
-def _finish(session: Session, parts: Adapting) -> None:
-    """Judge the last weights, or the best ones where patience is set, and write the model folder."""
-    run, model = session.run, session.model
-    provenance = {**_provenance(session, parts), "weights_of_step": take_best_weights(session)}
+def _finish(trained: Trained, parts: Adapting) -> None:
+    """Judge the model and write its folder."""
+    run, model = trained.run, trained.model
+    provenance = _provenance(trained, parts)
     merge_low_rank(model)
     model.eval()
     results = _results(model, parts, run)
@@ -132,7 +133,7 @@ def _problem_type(parts: Adapting) -> str | None:
     return "multi_label_classification" if getattr(parts.setting.settings, "several", False) else None
 
 
-def _provenance(session: Session, parts: Adapting) -> Row:
+def _provenance(trained: Trained, parts: Adapting) -> Row:
     made_with = parts.made_with
     return {
         "recipe": parts.recipe.model_dump(mode="json"),
@@ -141,8 +142,9 @@ def _provenance(session: Session, parts: Adapting) -> Row:
             "from_nothing": parts.recipe.model.begins_anew,
             "weights": made_with["model"]["weights"],
         },
-        "steps": session.progress.step,
-        "tokens": session.progress.tokens,
+        "steps": trained.steps,
+        "tokens": trained.tokens,
+        "weights_of_step": trained.weights_of_step,
         "train_examples": len(parts.units),
         "train_data": made_with["data"]["train"],
         "validation_data": made_with["data"]["validation"],

@@ -11,11 +11,13 @@ from pathlib import Path
 
 from lexloom.base import files
 from lexloom.base.console import console, say, size
+from lexloom.base.errors import RecipeError
 from lexloom.base.recipe import to_toml
 from lexloom.report.page import REPORT, write_report
+from lexloom.stages.fitting import fitted, plan_fit
 from lexloom.stages.plan import describe as describe_plan
 from lexloom.stages.prepare import LEDGER
-from lexloom.stages.session import CHECKPOINTS, Session, Work, follow, stopped
+from lexloom.stages.session import CHECKPOINTS, Fit, Session, Trained, Work, follow, stopped
 from lexloom.train import checkpoint
 from lexloom.train.diary import FILE as METRICS
 from lexloom.train.diary import Diary
@@ -23,7 +25,7 @@ from lexloom.train.events import Events
 from lexloom.train.loop import Progress
 from lexloom.train.parallel import joined_processes, wait_for_all
 from lexloom.train.plan import Plan, measure_plan, peak_rss_bytes
-from lexloom.train.signals import caught_signals
+from lexloom.train.signals import Received, caught_signals
 from lexloom.train.stopping import Best
 
 MODEL = "model"
@@ -59,11 +61,16 @@ def conduct(
             if leader and not (run / REPORT).is_file():
                 write_report(run)
             return Outcome(run / MODEL, _finished_steps(run), already_finished=True)
-        session = _open(gather, run, allow_change, step, leader=leader)
+        if leader:
+            files.sweep(run / CHECKPOINTS)
+        work = gather()
+        if work.fit is not None:
+            return _fit(work, work.fit, run, received, step, leader=leader)
+        session = _open(work, run, allow_change, step, leader=leader)
         try:
             follow(session, received)
             if leader:
-                _finish(session)
+                _finish(work, _trained(session))
         except OSError as error:
             raise stopped(session, error) from error
         finally:
@@ -71,12 +78,18 @@ def conduct(
         return Outcome(run / MODEL, session.progress.step, already_finished=False)
 
 
-def _open(
-    gather: Callable[[], Work], run: Path, allow_change: Sequence[str], step: int | None, *, leader: bool
-) -> Session:
+def _fit(work: Work, fit: Fit, run: Path, received: Received, step: int | None, *, leader: bool) -> Outcome:
+    """A run without steps; of several processes the first one does it."""
+    if step is not None:
+        raise RecipeError("a model that is learned in one go has no steps to go back to", where="step")
     if leader:
-        files.sweep(run / CHECKPOINTS)
-    work = gather()
+        _begin(work, run, plan_fit(fit, work.units, run))
+        _finish(work, fitted(work, run, received))
+    wait_for_all()
+    return Outcome(run / MODEL, 0, already_finished=False)
+
+
+def _open(work: Work, run: Path, allow_change: Sequence[str], step: int | None, *, leader: bool) -> Session:
     chosen = checkpoint.choose(run / CHECKPOINTS, say, step=step)
     changed = [] if chosen is None else checkpoint.check_unchanged(chosen, work.made_with, allow=allow_change)
     for difference in changed:
@@ -125,14 +138,25 @@ def _begin(work: Work, run: Path, plan: Plan) -> None:
     files.write_json(run / PLAN, dataclasses.asdict(plan))
 
 
-def _finish(session: Session) -> None:
-    measured = {"memory_bytes": peak_rss_bytes(), "steps": session.progress.step, "tokens": session.progress.tokens}
-    files.write_json(session.run / MEASURED, measured)
-    session.work.finish(session)
-    say(f"The report is in {write_report(session.run)}")
+def _finish(work: Work, trained: Trained) -> None:
+    measured = {"memory_bytes": peak_rss_bytes(), "steps": trained.steps, "tokens": trained.tokens}
+    files.write_json(trained.run / MEASURED, measured)
+    work.finish(trained)
+    say(f"The report is in {write_report(trained.run)}")
 
 
-def take_best_weights(session: Session) -> int:
+def _trained(session: Session) -> Trained:
+    step = _take_best_weights(session)
+    return Trained(
+        run=session.run,
+        model=session.model,
+        steps=session.progress.step,
+        tokens=session.progress.tokens,
+        weights_of_step=step,
+    )
+
+
+def _take_best_weights(session: Session) -> int:
     """Load the best weights where patience is set; returns the step of the weights that the model has now."""
     checkpoints, best = session.run / CHECKPOINTS, session.best.step
     if session.course.settings.patience is None or best is None or best == session.progress.step:

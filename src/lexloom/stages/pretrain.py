@@ -11,6 +11,7 @@ from typing import Any
 
 from lexloom.base.console import say
 from lexloom.data.batches import Windows
+from lexloom.models import FAMILIES
 from lexloom.models.folder import ModelFolder, save_model
 from lexloom.nn.linear import use_engine
 from lexloom.report.card import model_card
@@ -20,11 +21,12 @@ from lexloom.stages.evaluate import describe as describe_evaluation
 from lexloom.stages.evaluate import evaluate_models
 from lexloom.stages.evaluate_masked import describe as describe_masked
 from lexloom.stages.evaluate_masked import evaluate_masked
-from lexloom.stages.opening import MODEL, Outcome, conduct, take_best_weights
+from lexloom.stages.fitting import note_without_effect
+from lexloom.stages.opening import MODEL, Outcome, conduct
 from lexloom.stages.prepare import LEDGER
 from lexloom.stages.recipe import Recipe
 from lexloom.stages.samples import write_sample
-from lexloom.stages.session import Fields, Measured, Session, Work
+from lexloom.stages.session import Fields, Measured, Trained, Work
 from lexloom.text.tokenizers import Tokenizer
 from lexloom.train.loop import mean_loss
 
@@ -47,9 +49,13 @@ def pretrain(
     don't fit together. `sampler` writes the samples.
     """
     check_prepared(prepared)
-    return conduct(
-        lambda: _work(gather(recipe, prepared), prepared, sampler), run, allow_change=allow_change, step=step
-    )
+
+    def work() -> Work:
+        parts = gather(recipe, prepared)
+        note_without_effect(recipe.model.family, recipe.train)
+        return _work(parts, prepared, sampler)
+
+    return conduct(work, run, allow_change=allow_change, step=step)
 
 
 def describe(outcome: Outcome) -> str:
@@ -71,7 +77,8 @@ def _work(parts: Parts, prepared: Path, sampler: Sampler) -> Work:
         measure=None if validation is None else lambda model: _measured(model, parts, validation),
         sample=lambda model: _samples(model, parts, sampler),
         sample_every=settings.sample_every,
-        finish=lambda session: _finish(session, parts, prepared),
+        finish=lambda trained: _finish(trained, parts, prepared),
+        fit=parts.fit,
     )
 
 
@@ -89,15 +96,22 @@ def _samples(model: Any, parts: Parts, sampler: Sampler) -> Iterator[Fields]:
         yield {"prompt": prompt, "text": sampler(model, parts.tokenizer, prompt, parts.recipe.train.seed)}
 
 
-def _finish(session: Session, parts: Parts, prepared: Path) -> None:
-    """Evaluate the last weights, or the best ones where patience is set, and write the model folder."""
-    run, model, family = session.run, session.model, parts.recipe.model.family
-    provenance = {**_provenance(session, parts), "weights_of_step": take_best_weights(session)}
+def _finish(trained: Trained, parts: Parts, prepared: Path) -> None:
+    """Evaluate the model and write its folder."""
+    run, model, family = trained.run, trained.model, parts.recipe.model.family
+    provenance = _provenance(trained, parts)
     model.eval()
     use_engine("torch")  # the golden outputs in the folder are those of whoever loads it
     say(_evaluated(model, parts, prepared, run))
     kind, blank = parts.objective.kind, parts.blank or ""
-    card = model_card(read_run(run), family=family, parameters=session.plan.parameters, kind=kind, blank=blank)
+    card = model_card(
+        read_run(run),
+        family=family,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        kind=kind,
+        blank=blank,
+        published=FAMILIES[family].published,
+    )
     save_model(run / MODEL, model, parts.tokenizer, provenance=provenance, generation=None, card=card, replace=True)
 
 
@@ -112,13 +126,14 @@ def _evaluated(model: Any, parts: Parts, prepared: Path, run: Path) -> str:
     return describe_evaluation(evaluate_models([(name, contents)], [str(prepared)], out=run))
 
 
-def _provenance(session: Session, parts: Parts) -> dict[str, Any]:
+def _provenance(trained: Trained, parts: Parts) -> dict[str, Any]:
     made_with = parts.made_with
     return {
         "recipe": parts.recipe.model_dump(mode="json"),
         "objective": made_with["objective"],
-        "steps": session.progress.step,
-        "tokens": session.progress.tokens,
+        "steps": trained.steps,
+        "tokens": trained.tokens,
+        "weights_of_step": trained.weights_of_step,
         "train_data": made_with["data"]["train"],
         "validation_data": made_with["data"]["validation"],
         "processor": made_with["machine"]["processor"],

@@ -39,6 +39,23 @@ class Measured:
     score: float
 
 
+Fit = Callable[[Units, Path, Tick], Any]
+"""(units, an empty folder for what memory can't hold, the tick of progress) → the model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What a run has come to."""
+
+    run: Path
+    model: Any
+    steps: int
+    """None were taken by a model that is learned in one go."""
+    tokens: int
+    weights_of_step: int
+    """Of the last step, or of the best one where patience is set."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Work:
     """What a run is to do."""
@@ -60,8 +77,10 @@ class Work:
     sample: Callable[[Any], Iterable[Fields]] | None = None
     """What the model writes, for the diary; called every `sample_every` steps."""
     sample_every: int | None = None
-    finish: Callable[["Session"], None]
+    finish: Callable[[Trained], None]
     """Makes of the trained model what the run is for; only the leader of several processes does it."""
+    fit: Fit | None = None
+    """Learns the model in one go; None: by steps."""
 
     def course(self, seconds_per_step: float) -> Course:
         """Which units when; a budget in minutes needs the measured `seconds_per_step`."""

@@ -29,6 +29,11 @@ class EncodedExamples:
         """What an example costs."""
         return self.encoded[index].tokens
 
+    def share(self, count: int) -> "EncodedExamples":
+        """`count` of the examples, evenly spread."""
+        whole = len(self.encoded)
+        return EncodedExamples([self.encoded[place * whole // count] for place in range(count)])
+
 
 def objective(
     task: Task, setting: Setting, weighing: Weighing = Weighing(), *, augmentation: Augmentation | None = None

@@ -30,6 +30,10 @@ class Units(Protocol):
         """What a unit costs the model."""
         ...
 
+    def share(self, count: int) -> "Units":
+        """`count` of the units, as units of their own."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Course:

@@ -14,13 +14,16 @@ import torch
 from torch import nn
 
 from lexloom.train import compiling, parallel
-from lexloom.train.course import Course, plan_course
+from lexloom.train.course import Course, Units, plan_course
 from lexloom.train.loop import take_step
 from lexloom.train.optim import Optimizer
 from lexloom.train.throughput import flops_per_token, measured_peak_flops
 
 MEASURE_S = 2.0
 CALLS = 9
+FIT_TOKENS = 200_000
+LEAST_SHARES = 4
+"""What is learned in one go is measured on so many tokens, or on this part of fewer ones."""
 TICK_S = 1e-6
 RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 
@@ -68,6 +71,41 @@ def measure_plan(model: nn.Module, optimizer: Optimizer, course: Course) -> Plan
         compiled = settings.compiling is True or compiling.pays(step_s, compiled_s)
         step_s = compiled_s if compiled else step_s
     return _added_up(model, optimizer, _planned(course, step_s), step_s, before_bytes, compiled=compiled)
+
+
+def measure_fit(fit: Callable[[Units], nn.Module], units: Units) -> Plan:
+    """Learn a model in one go from a share of the units, and multiply; sizes are those of a model that grows with them.
+
+    Many grow more slowly than their data, so sizes are upper bounds.
+    """
+    tokens = sum(map(units.tokens, range(len(units))))
+    share = units.share(max(1, min(len(units) // LEAST_SHARES, len(units) * FIT_TOKENS // max(1, tokens))))
+    started = time.perf_counter()
+    model = fit(share)
+    share_s = time.perf_counter() - started
+    times = tokens / max(1, sum(map(share.tokens, range(len(share)))))
+    parameters = list(model.parameters())
+    parameter_bytes = round(sum(parameter.nbytes for parameter in parameters) * times)
+    return Plan(
+        steps=0,
+        tokens=tokens,
+        epochs=1.0,
+        parameters=round(sum(parameter.numel() for parameter in parameters) * times),
+        seconds_per_step=0.0,
+        seconds=share_s * times,
+        tokens_per_s=tokens / max(share_s * times, TICK_S),
+        memory_bytes=peak_rss_bytes() + parameter_bytes,
+        parameter_bytes=parameter_bytes,
+        gradient_bytes=0,
+        optimizer_bytes=0,
+        activation_bytes=0,
+        checkpoint_bytes=0,
+        disk_bytes=parameter_bytes,
+        flops_per_token=0.0,
+        peak_flops=0.0,
+        share_of_peak=0.0,
+        compiled=False,
+    )
 
 
 def _planned(course: Course, step_s: float) -> Course:

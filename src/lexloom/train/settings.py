@@ -11,6 +11,17 @@ from lexloom.base.recipe import Settings
 
 BUDGETS = ("steps", "tokens", "epochs", "minutes")
 
+STEPPING = (
+    *BUDGETS,
+    *("optimizer", "lr", "muon_lr", "betas", "momentum", "weight_decay", "grad_clip"),
+    *("schedule", "warmup_steps", "warmup_share", "decay_share", "final_lr_share"),
+    *("evaluate_every", "patience", "checkpoint_every", "keep_checkpoints", "max_skipped_steps"),
+    *("engine", "replicas", "batch_tokens", "batch_size", "layer_decay", "lora", "frozen", "compile"),
+)
+"""What only training by steps asks for. A model that is learned in one go names those that it uses."""
+FITTING = ("memory_mb",)
+"""What only such a model asks for."""
+
 Compile = bool | Literal["auto"]
 
 
@@ -138,6 +149,9 @@ class TrainSettings(LoopSettings):
     sample_prompts: tuple[str, ...] = ("",)
     """Beginnings for the model to continue."""
 
+    memory_mb: int = Field(default=2000, gt=0)
+    """For models that are counted ("ngram"): what counting may hold in memory, in megabytes; the rest waits on the
+    disk."""
     compile: bool | Literal["auto"] = "auto"
     """Compile the model; `auto` measures both ways where a compiler is present and the run is long enough."""
 
