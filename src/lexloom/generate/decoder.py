@@ -75,7 +75,8 @@ class Prompts:
 
 def prefill(model: Decoder, cache: Rows, prompts: Sequence[Sequence[int]]) -> Tensor:
     """Run whole prompts through the model; the scores (B, V) after each one's last token."""
-    reading, last = Prompts(prompts), {}
+    reading = Prompts(prompts)
+    last: dict[int, Tensor] = {}
     while reading.left > 0:
         last |= reading.read(model, cache, PREFILL_TOKENS)
     for row, length in enumerate(reading.lengths):
