@@ -31,7 +31,7 @@ def app(
     log: Log | None = None,
     more: Sequence[Route] = (),
 ) -> Gate:
-    """The application that serves these models; `more` are routes that aren't for other clients, such as the studio's."""
+    """The application that serves these models; `more` are routes that only its own page needs."""
     books = Log(prompts=settings.log_prompts) if log is None else log
     metrics, state = Metrics(), Status() if status is None else status
     service = Service(models, settings, state, metrics, books)

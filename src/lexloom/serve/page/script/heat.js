@@ -3,7 +3,7 @@
 function heat(target, texts) {
   const largest = Math.max(...target.words.map(({ value }) => Math.abs(value)), 1e-12);
   const shown = (word, written) =>
-    el("span", { class: word.value >= 0 ? "for" : "against", title: signed(word.value), vars: { "--depth": `${(70 * Math.abs(word.value)) / largest}%` } }, written);
+    el("span", { class: word.value >= 0 ? "for" : "against", title: signed(word.value), vars: { "--share": Math.abs(word.value) / largest } }, written);
   return el("figure", { class: "heat" },
     el("h3", {}, el("b", {}, target.name), " ", el("span", { t: `measure.${target.measure}` }), " · ", el("span", { t: `method.${target.method}` })),
     ...texts.map((source, place) => marked(source, target.words.filter((word) => word.text === place), shown)),

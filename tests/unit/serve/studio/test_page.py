@@ -1,0 +1,153 @@
+import base64
+import hashlib
+import json
+import re
+
+import pytest
+
+from lexloom.serve.studio.page import LANGUAGES, PAGE, SCRIPTS, page_texts, studio_page
+
+STYLE = PAGE.joinpath("style.css").read_text(encoding="utf-8")
+HTML = PAGE.joinpath("index.html").read_text(encoding="utf-8")
+SCRIPT = {name: PAGE.joinpath(f"script/{name}.js").read_text(encoding="utf-8") for name in SCRIPTS}
+KEY = r"[a-z]+(?:[.-][a-z_-]+)*"
+
+
+def test_every_text_is_there_in_both_languages():
+    for key, words in page_texts().items():
+        assert tuple(words) == LANGUAGES, key
+        assert all(text.strip() for text in words.values()), key
+        english, chinese = (sorted(re.findall(r"\{(\w+)\}", words[language])) for language in LANGUAGES)
+        assert english == chinese, f"{key} is filled with other values in Chinese"
+
+
+def test_chinese_texts_are_chinese():
+    same = {"settings.top_p"}
+    english_only = [
+        key for key, words in page_texts().items() if not re.search(r"[\u4e00-\u9fff]", words["zh"]) and key not in same
+    ]
+    assert english_only == ["comma"]
+
+
+def test_every_text_that_is_named_exists_and_every_text_is_used():
+    source = HTML + "".join(SCRIPT.values())
+    named = set(re.findall(rf'"({KEY})"', source)) | set(
+        re.findall(rf'data-t(?:-label|-placeholder)?="({KEY})"', source)
+    )
+    panels = re.findall(r'\bid: "(\w+)",\n  (?:routes|group)', source)
+    named |= {f"{panel}.{part}" for panel in panels for part in ("name", "title", "lede")}
+    stems = {stem for stem in re.findall(r"`([a-z]+(?:\.[a-z]+)*)\.\$\{", source)}
+    keys = set(page_texts())
+    unused = {key for key in keys - named if key.rsplit(".", 1)[0] not in stems}
+    assert not unused
+    assert {f"{stem}.title" for stem in panels} <= keys
+    said = set(re.findall(rf'\bt: "({KEY})"', source)) | set(re.findall(rf'\bsay\(\w+, "({KEY})"', source))
+    assert said <= keys
+
+
+def test_all_scripts_are_in_the_page():
+    there = sorted(path.name.removesuffix(".js") for path in PAGE.joinpath("script").iterdir())
+    assert there == sorted(SCRIPTS)
+
+
+def test_the_policy_lets_only_this_script_and_this_style_run():
+    page = studio_page()
+    html = page.html.decode()
+    (style,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
+    (script,) = re.findall(r'<script type="module">(.*?)</script>', html, re.DOTALL)
+    for kind, content in (("style", style), ("script", script)):
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}';" in page.policy
+    assert "unsafe" not in page.policy
+    assert page.policy.startswith("default-src 'none';")
+    assert "connect-src 'self'" in page.policy
+    assert not re.search(r'\s(on\w+|style)="', html), "the policy forbids scripts and styles in attributes"
+
+
+def test_the_page_names_no_other_place():
+    html = studio_page().html.decode()
+    places = set(re.findall(r"https?://[^\s\"'<>)]+", html))
+    assert places == {"http://www.w3.org/2000/svg"}, "a namespace is no address"
+    assert not re.search(r"@import|url\(", STYLE)
+
+
+def test_texts_can_not_end_their_element():
+    html = studio_page().html.decode()
+    (texts,) = re.findall(r'<script type="application/json" id="texts">(.*?)</script>', html, re.DOTALL)
+    assert "<" not in texts
+    assert json.loads(texts) == page_texts()
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_scripts_make_no_markup_of_text_and_keep_nothing_but_key_and_language(name):
+    forbidden = (
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|DOMParser|srcdoc|\.cookie"
+    )
+    assert not re.search(forbidden, SCRIPT[name])
+    if name != "key":
+        assert "sessionStorage" not in SCRIPT[name]
+    if name != "texts":
+        assert "localStorage" not in SCRIPT[name]
+
+
+# ---- contrast: WCAG 2.2, 1.4.3 (text, 4.5) and 1.4.11 (edges of controls and signs that mean something, 3) ----
+
+TEXT = (("ink", "paper"), ("muted", "paper"), ("accent", "paper"), ("on-accent", "accent"), ("ink", "wash"))
+SIGNS = (("edge", "paper"), ("line", "paper"), ("for", "paper"), ("against", "paper"), ("accent", "paper"))
+
+
+def declared(scheme: str, value: str) -> dict[str, str]:
+    light, dark = re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)
+    found = dict(re.findall(rf"--([\w-]+): {value};", light))
+    return found if scheme == "light" else found | dict(re.findall(rf"--([\w-]+): {value};", dark))
+
+
+def colours(scheme: str) -> dict[str, tuple[float, ...]]:
+    named = declared(scheme, "(#[0-9a-f]{6})")
+    return {name: tuple(int(value[at : at + 2], 16) / 255 for at in (1, 3, 5)) for name, value in named.items()}
+
+
+def shares(scheme: str) -> dict[str, float]:
+    return {name: int(value) / 100 for name, value in declared(scheme, "([0-9]+)%").items()}
+
+
+def luminance(colour: tuple[float, ...]) -> float:
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: tuple[float, ...], two: tuple[float, ...]) -> float:
+    brighter, darker = sorted((luminance(one), luminance(two)), reverse=True)
+    return (brighter + 0.05) / (darker + 0.05)
+
+
+def mixed(over: tuple[float, ...], under: tuple[float, ...], share: float) -> tuple[float, ...]:
+    return tuple(share * one + (1 - share) * two for one, two in zip(over, under, strict=True))
+
+
+def test_contrast_is_measured_as_the_standard_does():
+    assert contrast((0, 0, 0), (1, 1, 1)) == pytest.approx(21)
+    assert contrast((0x77 / 255,) * 3, (1, 1, 1)) == pytest.approx(4.48, abs=0.005)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_and_signs_stand_out(scheme):
+    named = colours(scheme)
+    for front, back in TEXT:
+        assert contrast(named[front], named[back]) >= 4.5, f"{front} on {back}"
+    for front, back in SIGNS:
+        assert contrast(named[front], named[back]) >= 3, f"{front} on {back}"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_stay_readable_on_the_deepest_colour(scheme):
+    named, share = colours(scheme), shares(scheme)
+    for name, deepest in (("for", "deepest"), ("against", "deepest"), ("tint", "shaded")):
+        assert contrast(named["ink"], mixed(named[name], named["paper"], share[deepest])) >= 4.5, name
+    assert contrast(named["accent"], mixed(named["tint"], named["paper"], 0.13)) >= 4.5, "the type of an entity"
+
+
+def test_nothing_is_coloured_deeper_than_was_judged():
+    assert STYLE.count("calc(var(--deepest) * var(--share))") == 2
+    assert STYLE.count("calc(var(--shaded) * var(--share, 0))") == 1
+    assert STYLE.count("var(--tint) 13%") == 1
