@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from lexloom.labelled.examples import Tagged
 from lexloom.text.tokenizers import Tokenizer
+from lexloom.text.word_bytes import MARK_ID
 
 
 def words_and_tokens(
@@ -15,7 +16,8 @@ def words_and_tokens(
     """The tokens of a text such that each word has a first token of its own → (ids, place of each word's first).
 
     A token that reaches over the border of two words (SentencePiece's of several Chinese characters, WordPiece's of
-    digits that are tagged one by one) is cut there; a word of which the tokenizer leaves nothing becomes unknown.
+    digits that are tagged one by one) is cut there; a word of which the tokenizer leaves nothing becomes unknown. Where
+    the tokenizer marks words, every word is marked.
     """
     result: list[int] = []
     first_W: list[int] = []
@@ -36,6 +38,8 @@ def words_and_tokens(
         for each in touched:
             if len(first_W) == each:
                 first_W.append(len(result))
+                if tokenizer.spells_words and token != MARK_ID:
+                    result.append(MARK_ID)
             if len(touched) > 1:
                 low, high = example.spans[each]
                 result += _part(example.text[max(low, start) : min(high, end)], tokenizer, unknown)

@@ -12,7 +12,7 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, pro
 
 from lexloom.base.errors import RecipeError
 from lexloom.base.recipe import Settings
-from lexloom.text import samples, unigram, whole_words, wordpiece
+from lexloom.text import samples, unigram, whole_words, word_bytes, wordpiece
 from lexloom.text.sentinels import T5_SENTINELS
 
 BYTES = 256
@@ -33,15 +33,17 @@ SPECIAL_TOKENS: dict[str, dict[str, str]] = {
     "unigram": {"pad": "<pad>", "eos": "</s>", "unk": "<unk>", "bos": "<s>"},
     "characters": {"bos": "<|endoftext|>", "eos": "<|endoftext|>", "pad": "<|pad|>", "unk": "<|unk|>"},
     "words": {"bos": "<|endoftext|>", "eos": "<|endoftext|>", "pad": "<|pad|>", "unk": "<|unk|>"},
+    "word-bytes": word_bytes.NAMES,
 }
 
 
 class TokenizerSettings(Settings):
     """How text becomes tokens."""
 
-    kind: Literal["bpe", "wordpiece", "unigram", "characters", "words"] = "bpe"
-    """`bpe` (bytes, as GPT-2), `wordpiece` (as BERT), `unigram` (as T5, with bytes for the rest), `characters`, or
-    `words`: whole words, Chinese ones by jieba's dictionary; what isn't among the frequent ones is lost (`<|unk|>`)."""
+    kind: Literal["bpe", "wordpiece", "unigram", "characters", "words", "word-bytes"] = "bpe"
+    """`bpe` (bytes, as GPT-2), `wordpiece` (as BERT), `unigram` (as T5, with bytes for the rest), `characters`,
+    `words`: whole words, Chinese ones by jieba's dictionary; what isn't among the frequent ones is lost (`<|unk|>`);
+    `word-bytes`: words as their bytes, which ELMo reads, and the frequent words, which it foretells."""
     vocab_size: int = Field(default=8192, ge=16, le=4_000_000)
     """The largest number of tokens, special ones included; a small corpus may give fewer."""
     file: str | None = None
@@ -172,6 +174,14 @@ def _train_words(sample: list[str], settings: TokenizerSettings, special: list[s
     return inner
 
 
+def _train_word_bytes(sample: list[str], settings: TokenizerSettings, special: list[str]) -> tokenizers.Tokenizer:
+    """Bytes, a mark before every word, and the most frequent words, which texts are not encoded to."""
+    fixed = word_bytes.word_bytes(special, marks_apart=True)
+    _need(settings, fixed.get_vocab_size() + 1, "the 256 bytes, the special tokens and a word")
+    words = samples.most_common(word_bytes.count_words(sample, fixed), settings.room - fixed.get_vocab_size())
+    return word_bytes.word_bytes(special, words, marks_apart=True)
+
+
 def _need(settings: TokenizerSettings, least: int, what: str) -> None:
     if settings.room < least:
         sentinels = settings.sentinels_wanted
@@ -189,4 +199,5 @@ KINDS: dict[str, Callable[[list[str], TokenizerSettings, list[str]], tokenizers.
     "unigram": _train_unigram,
     "characters": _train_characters,
     "words": _train_words,
+    "word-bytes": _train_word_bytes,
 }

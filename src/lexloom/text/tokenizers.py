@@ -18,7 +18,7 @@ from tokenizers import AddedToken, processors
 
 from lexloom.base import files
 from lexloom.base.errors import DataError, FolderError
-from lexloom.text import samples
+from lexloom.text import samples, word_bytes
 from lexloom.text.frames import Frame, frame_of
 from lexloom.text.sentinels import add_sentinels, sentinel_ids
 from lexloom.text.tokenizer_file import check_tokenizer_file
@@ -111,6 +111,12 @@ class Tokenizer:
     def separator_id(self) -> int | None:
         """What ends every document of a corpus: eos, or sep where an encoder's tokenizer names no eos."""
         return self.names.get("sep") if self.eos_id is None else self.eos_id
+
+    @cached_property
+    def spells_words(self) -> bool:
+        """Whether it is of the kind "word-bytes" (text/word_bytes.py), whose ids are bytes and marks before words."""
+        ends = (word_bytes.BEGIN_TEXT_ID, word_bytes.END_TEXT_ID)
+        return (self.bos_id, self.eos_id) == ends and self.token(word_bytes.MARK_ID) == word_bytes.MARK
 
     @cached_property
     def sentinel_ids(self) -> list[int]:

@@ -8,8 +8,9 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
+from lexloom.text.byte_letters import BYTE_OF
 from lexloom.text.segmentation import HAN_LETTER, parts
-from lexloom.text.stream import BYTE_OF, falls_back_to_bytes, is_byte_level
+from lexloom.text.stream import falls_back_to_bytes, is_byte_level
 from lexloom.text.tokenizers import Tokenizer
 from lexloom.text.unigram import SPACE
 from lexloom.text.wordpiece import CONTINUES
