@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from lexloom.models import bert, gpt, llama, modernbert, t5, transformer
+from lexloom.models import bert, elmo, gpt, llama, modernbert, t5, transformer
 from lexloom.nn.checks import check_choice
 from lexloom.nn.published import LABELLED, Published
 
@@ -87,6 +87,7 @@ FAMILIES: dict[str, Family] = {
     "modernbert": _family(modernbert),
     "transformer": _family(transformer),
     "t5": _family(t5),
+    "elmo": _family(elmo),
 }
 
 MODEL_TYPES = {
@@ -98,6 +99,7 @@ MODEL_TYPES = {
     "marian": "transformer",
     "t5": "t5",
     "mt5": "t5",
+    "elmo": "elmo",
 }
 """`model_type` of a published config.json → our family."""
 

@@ -22,6 +22,11 @@ SIZE_BOUNDS = {
     "window": 1 << 24,
     "buckets": 1 << 16,
     "furthest": 1 << 24,
+    "char_width": 1 << 12,
+    "highways": 1 << 10,
+    "projection": 1 << 17,
+    "cell_width": 1 << 17,
+    "task_width": 1 << 17,
 }
 
 
