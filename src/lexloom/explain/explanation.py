@@ -59,9 +59,11 @@ def explain(
 ) -> Explanation:
     """Explain the model's answer, or what speaks for `label` (an entity's type, a candidate) instead.
 
-    Raises UserError for a label that the task doesn't have, and where there is nothing to explain.
+    Of the `methods` those are used that suit the model (`suiting`). Raises UserError for a label that the task
+    doesn't have, where none of the methods suits, and where there is nothing to explain.
     """
     model.eval()
+    methods = suiting(model, methods)
     how, tokenizer = EXPLAINABLE[task], setting.tokenizer
     answered = answer(model, task, example, setting)
     texts = how.texts(example, tokenizer)
@@ -88,6 +90,22 @@ def explain(
         left_out=tuple(target.name for target in targets[MOST_TARGETS:]),
         attention=tuple(maps),
     )
+
+
+def suiting(model: Any, methods: Collection[str]) -> list[str]:
+    """Those of the methods that suit a model: gradients need embeddings to go along, attention needs heads that look.
+
+    Raises UserError if there is none.
+    """
+    suit = [OCCLUSION, *([GRADIENTS] if hasattr(model, "embed") else []), *([ATTENTION] if _attends(model) else [])]
+    found = [method for method in methods if method in suit]
+    if not found:
+        raise UserError(f"this model can't be explained by {', '.join(methods)}", fix=f"Ask for {' or '.join(suit)}.")
+    return found
+
+
+def _attends(model: Any) -> bool:
+    return getattr(model.config, "heads", None) is not None
 
 
 def answer(model: Any, task: str, example: Any, setting: Setting) -> Answered:

@@ -170,6 +170,8 @@ def init_weights(model: Model, seed: int) -> None:
 
 # ---- learning ----
 
+FIT_ON = "examples"
+
 
 def fit(config: Config, units: Any, tick: Tick, *, scratch: Path) -> Model:
     """Learn from labelled examples (`units.encoded`); those without a label are left out.
@@ -256,6 +258,8 @@ def _solver(config: Config) -> Callable[[Counts, Tensor], tuple[Tensor, float]]:
         raise UserError("a bag of words needs scikit-learn", fix="pip install 'lexloom[bow]'") from None
 
     def solve(counts: Counts, wanted_R: Tensor) -> tuple[Tensor, float]:
+        if wanted_R.all() or not wanted_R.any():  # nothing to tell apart
+            return torch.zeros(len(counts.keys_K)), math.log1p(counts.texts) * (1 if wanted_R.all() else -1)
         scale_K = counts.rarity_K if config.scaled else None
         scale_E = None if scale_K is None else torch.repeat_interleave(scale_K, counts.texts_K)
         values_E = values(counts.counts_E, counts.texts_E, scale_E, counts.texts, config.weighting)

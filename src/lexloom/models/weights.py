@@ -1,7 +1,7 @@
 """A model's weights in the files and under the names that Hugging Face gives them."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from lexloom.base import files
 from lexloom.base.errors import DamagedError, FolderError
 from lexloom.models import Family, meta_model
 from lexloom.nn.published import Published
-from lexloom.nn.tensors import CONVERT, TensorFile, find_foreign, write_tensors
+from lexloom.nn.tensors import CONVERT, NAMES, TensorFile, find_foreign, write_tensors
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -68,14 +68,17 @@ class Source(Protocol):
 
 
 def fill(model: Any, family: Family, found: Mapping[str, Source], *, where: str) -> None:
-    """Give a meta model memory and values; half precision is widened to float32.
+    """Give a meta model memory and values; half precision is widened to float32, whole numbers stay what they are.
 
     First every name, shape and dtype is compared. Raises FolderError listing all tensors that are missing, extra or
     wrong; nothing is allocated then.
     """
     table = family.weights(model.config)
-    shapes = {ours: tuple(model.get_parameter(ours).shape) for ours in table}
-    expected = dict(pair for ours, published in table.items() for pair in _published_shapes(shapes[ours], published))
+    expected = {
+        name: (tuple(part.shape), FLOATS if part.is_floating_point() else (NAMES[part.dtype],))
+        for ours, published in table.items()
+        for name, part in _publish(model.get_parameter(ours), published)
+    }
     _compare(expected, found, where)
     state = {ours: _join([found[name] for name in published.names], published) for ours, published in table.items()}
     model.load_state_dict(state, assign=True, strict=True)
@@ -111,17 +114,13 @@ def _publish(tensor: Tensor, published: Published) -> Iterator[tuple[str, Tensor
         yield name, part.t() if published.transposed else part
 
 
-def _published_shapes(shape: Shape, published: Published) -> Iterator[tuple[str, Shape]]:
-    for name, part in _publish(torch.empty(shape, device="meta"), published):
-        yield name, tuple(part.shape)
-
-
 def _join(parts: list[Source], published: Published) -> Tensor:
     """The inverse of `_publish`, in new memory."""
     tensors = [part.read().t() if published.transposed else part.read() for part in parts]
     if published.as_row:
         tensors = [tensor[0] for tensor in tensors]
-    joined = torch.empty((sum(len(tensor) for tensor in tensors), *tensors[0].shape[1:]))
+    dtype = torch.float32 if tensors[0].is_floating_point() else tensors[0].dtype
+    joined = torch.empty((sum(len(tensor) for tensor in tensors), *tensors[0].shape[1:]), dtype=dtype)
     for target, tensor in zip(torch.split(joined, [len(tensor) for tensor in tensors]), tensors, strict=True):
         target.copy_(tensor)
     return joined
@@ -205,14 +204,14 @@ def _drop_tied_copy(found: dict[str, Source], copy: str, original: str, path: Pa
         del found[copy]
 
 
-def _compare(expected: Mapping[str, Shape], found: Mapping[str, Source], where: str) -> None:
-    missing = [f"missing {name}: expected {list(expected[name])}" for name in expected if name not in found]
+def _compare(expected: Mapping[str, tuple[Shape, Sequence[str]]], found: Mapping[str, Source], where: str) -> None:
+    missing = [f"missing {name}: expected {list(expected[name][0])}" for name in expected if name not in found]
     extra = [f"extra {name}: found {list(found[name].shape)}" for name in found if name not in expected]
     wrong = [
-        f"wrong {name}: expected {list(expected[name])} in {', '.join(FLOATS)}, found {list(stored.shape)} "
-        f"in {stored.dtype}"
+        f"wrong {name}: expected {list(expected[name][0])} in {', '.join(expected[name][1])}, found "
+        f"{list(stored.shape)} in {stored.dtype}"
         for name, stored in found.items()
-        if name in expected and (stored.shape != expected[name] or stored.dtype not in FLOATS)
+        if name in expected and (stored.shape != expected[name][0] or stored.dtype not in expected[name][1])
     ]
     if missing or extra or wrong:
         listed = "\n  ".join([*missing, *extra, *wrong])

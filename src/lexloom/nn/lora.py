@@ -57,4 +57,5 @@ def merge_low_rank(model: nn.Module) -> None:
     for name, module in list(model.named_modules()):
         if isinstance(module, LowRank):
             model.set_submodule(name, module.merged())
-    model.requires_grad_(True)
+    for parameter in model.parameters():
+        parameter.requires_grad_(parameter.is_floating_point())

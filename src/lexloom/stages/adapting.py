@@ -17,8 +17,10 @@ from lexloom.base.recipe import nearest
 from lexloom.labelled.split import by_hash
 from lexloom.models.folder import ModelFolder
 from lexloom.objectives.contract import Objective
-from lexloom.stages.beginning import first_model, open_base
+from lexloom.stages.beginning import config_under_head, first_model, open_base
 from lexloom.stages.finetune_recipe import FinetuneRecipe
+from lexloom.stages.fitting import fit_of, in_one_go, note_without_effect
+from lexloom.stages.session import Fit
 from lexloom.tasks import Encoded, Setting, Task, Weighing, fit_setting
 from lexloom.tasks.augment import Augmentation
 from lexloom.tasks.batches import EncodedExamples, objective
@@ -31,6 +33,7 @@ from lexloom.train.machine import machine_facts
 from lexloom.train.optim import Optimizer
 
 MOST_TOKENS = 512
+"""The longest piece where nothing is said: every step pays for it. What is learned in one go reads whole texts."""
 COLLATED_AT_ONCE = 1000
 WITHOUT_EFFECT = ("checkpoint_every", "keep_checkpoints", "tensorboard", "threads")
 """Settings that may change on resume: the bits don't depend on them (the threads are among the machine's facts)."""
@@ -98,6 +101,12 @@ class Adapting:
         """What is measured: the same without weights, smoothing and augmentation."""
         return objective(self.task, self.setting)
 
+    @property
+    def fit(self) -> Fit | None:
+        """How the model is learned in one go; None: by steps."""
+        config = config_under_head(self.base, self.task, self.setting)
+        return fit_of(self.base.family, config, self.train, self.setting.tokenizer, "examples")
+
     def build(self) -> tuple[Any, Optimizer]:
         """The model under the task's head with its first weights, the same every time, and its optimizer."""
         model, _ = first_model(self.base, self.task, self.setting, self.recipe)
@@ -111,10 +120,12 @@ def gather(recipe: FinetuneRecipe, data: Data, run: Path) -> Adapting:
     `run` keeps the tokenizer of a model that begins from nothing. Raises RecipeError for settings that can't work,
     DataError for examples that can't be learned from, FolderError or DamagedError for a folder that can't be used.
     """
-    settings = engines.resolve(_with_fitting_batch(recipe.train, len(data.train)))
+    wanted = recipe.train
+    settings = engines.resolve(_with_fitting_batch(wanted, len(data.train)))
     engines.use(settings)
     recipe = recipe.model_copy(update={"train": settings})
     base = open_base(recipe, data.train, run)
+    note_without_effect(base.family, wanted, "examples")
     task, setting = fitted(recipe, data.train, base)
     ledger = Ledger()
     ledger.add(data.ledger)
@@ -187,7 +198,7 @@ def _with_fitting_batch(settings: FinetuneSettings, examples: int) -> FinetuneSe
 def _max_tokens(settings: FinetuneSettings, base: ModelFolder) -> int:
     context: int = base.model.config.context
     if settings.max_tokens is None:
-        return min(context, MOST_TOKENS)
+        return context if in_one_go(base.family, "examples") else min(context, MOST_TOKENS)
     if settings.max_tokens > context:
         raise RecipeError(
             f"{settings.max_tokens} tokens are more than the model's context of {context}", where="train.max_tokens"

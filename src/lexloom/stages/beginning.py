@@ -52,9 +52,7 @@ def first_model(base: ModelFolder, task: Task, setting: Setting, recipe: Finetun
     if not FAMILIES[base.family].heads:
         return _without_head(base, seed, from_nothing=recipe.model.begins_anew)
     if recipe.model.begins_anew:
-        labels = columns if task.head in LABELLED else type(old.config).labels
-        config = dataclasses.replace(old.config, head=task.head, labels=labels)
-        model = new_model(base.family, config, seed=seed)
+        model = new_model(base.family, config_under_head(base, task, setting), seed=seed)
         return model, [name for name, _ in model.named_parameters()]
     model, fresh = with_head(old, task.head, columns, seed=seed)
     if task.head in LABELLED and _labels_of(base) != list(setting.labels):
@@ -65,6 +63,15 @@ def first_model(base: ModelFolder, task: Task, setting: Setting, recipe: Finetun
                 model.get_parameter(name).copy_(drawn[name])
         fresh = sorted({*fresh, *again})
     return model, fresh
+
+
+def config_under_head(base: ModelFolder, task: Task, setting: Setting) -> Any:
+    """The model's config, with the head that the task asks of an encoder."""
+    config = base.model.config
+    if not FAMILIES[base.family].heads:
+        return config
+    labels = task.columns(setting.labels) if task.head in LABELLED else type(config).labels
+    return dataclasses.replace(config, head=task.head, labels=labels)
 
 
 # ---- a folder ----
