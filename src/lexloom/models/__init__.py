@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from lexloom.models import bert, bow, gpt, llama, modernbert, t5, transformer
+from lexloom.models import bert, bow, elmo, gpt, llama, modernbert, t5, transformer
 from lexloom.nn.checks import check_choice
 from lexloom.nn.published import LABELLED, Published
 
@@ -87,6 +87,7 @@ FAMILIES: dict[str, Family] = {
     "modernbert": _family(modernbert),
     "transformer": _family(transformer),
     "t5": _family(t5),
+    "elmo": _family(elmo),
     "bow": _family(bow),
 }
 
@@ -99,6 +100,7 @@ MODEL_TYPES = {
     "marian": "transformer",
     "t5": "t5",
     "mt5": "t5",
+    "elmo": "elmo",
     "bow": "bow",
 }
 """`model_type` of a published config.json → our family."""
