@@ -115,7 +115,4 @@ def test_numbers_are_refused_with_what_to_do(place, tmp_path):
     table.write_text("text,label\n" + "lovely film,2.5\ndull film,1\n" * 20, encoding="utf-8")
     data = {"train": str(table), "validation_share": 0.0}
     with pytest.raises(DataError, match="labels, no numbers"):
-        finetune(
-            recipe(place, task={"name": "regress"}, data={"train": str(table), "validation_share": 0.0}),
-            tmp_path / "run",
-        )
+        finetune(recipe(place, task={"name": "regress"}, data=data), tmp_path / "run")
