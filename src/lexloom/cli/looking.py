@@ -36,16 +36,21 @@ def tokenizer(
 
 @app.command("import", rich_help_panel="Look")
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE.gguf")],
+    file: Annotated[Path, typer.Argument(metavar="FILE.gguf|ELMO", help="A GGUF file, or a folder of AllenNLP's.")],
     out: Annotated[Path, typer.Argument(metavar="FOLDER", help="The model folder to make.")],
 ) -> None:
-    """Make a model folder of a GGUF file (needs the extra gguf).
+    """Make a model folder of a GGUF file (extra gguf), or of AllenNLP's options.json and weights.hdf5 (extra elmo).
 
     Example: lexloom import SmolLM2-135M-Instruct.Q4_1.gguf smollm2
     """
     from lexloom.base.console import say
+    from lexloom.models.allennlp import import_elmo, is_elmo
     from lexloom.models.gguf import import_gguf
 
+    if is_elmo(file):
+        import_elmo(file, out)
+        say(f"Made {out}. Next: lexloom finetune model.folder={out} task.name=tag data.train=FILE")
+        return
     import_gguf(file, out)
     say(f"Made {out}. Next: lexloom chat {out}")
 

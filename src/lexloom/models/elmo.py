@@ -250,7 +250,7 @@ class Model(nn.Module):
         ids_T = ids_BL.flatten().cpu().numpy()
         words = words_of(ids_T, runs)
         x_WP = self.words(characters_of(ids_T, words))
-        steps = steps_of(1, len(x_WP), words.runs, x_WP.device)
+        steps = steps_of(words.runs, x_WP.device)
         x_WD = steps.unpack(self._packed(x_WP, steps))
         if self.task is not None and self.config.head == "sequence":
             x_WD = _largest(x_WD, words.runs)
