@@ -36,7 +36,7 @@ def test_every_text_that_is_named_exists_and_every_text_is_used():
     )
     panels = re.findall(r'\bid: "(\w+)",\n  (?:routes|group)', source)
     named |= {f"{panel}.{part}" for panel in panels for part in ("name", "title", "lede")}
-    stems = {stem for stem in re.findall(r"`([a-z]+(?:\.[a-z]+)*)\.\$\{", source)}
+    stems = set(re.findall(r"`([a-z]+(?:\.[a-z]+)*)\.\$\{", source))
     keys = set(page_texts())
     unused = {key for key in keys - named if key.rsplit(".", 1)[0] not in stems}
     assert not unused

@@ -1,0 +1,103 @@
+"""The studio on a real server with tiny models, and people who use it in a real browser."""
+
+import contextlib
+import io
+import json
+import threading
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from lexloom.serve.app import app
+from lexloom.serve.gate import Gate, Status
+from lexloom.serve.listening import Listener, listen
+from lexloom.serve.log import Log, take_over
+from lexloom.serve.models import Served, open_model
+from lexloom.serve.settings import ServeSettings
+from lexloom.serve.studio.routes import studio_routes
+from lexloom.serve.studio.settings import StudioSettings
+from tests.folders import write_model
+from tests.listening import WAIT_S, wait_until
+from tests.serving import FakeEngine, fake_model, fake_tokenizer
+from tests.task_folders import write_task_model
+
+TASKS = ("classify", "regress", "tag", "relation", "span", "similarity", "text2text")
+SPEAKERS = ("model-one", "model-two")
+STEPS = 40
+
+
+class Contrary(FakeEngine):
+    """Says the prompt backwards, so that two answers differ."""
+
+    async def _pieces(self, job: Any) -> Any:
+        from dataclasses import replace
+
+        async for piece in super()._pieces(replace(job, prompt_ids=job.prompt_ids[::-1])):
+            yield piece
+
+
+@cache
+def readers() -> dict[str, Served]:
+    """A tiny model for each task, and a masked one."""
+    place = Path(mkdtemp(prefix="lexloom-studio-"))
+    folders = {task: write_task_model(place / task, task) for task in TASKS}
+    folders["masked"] = write_model(place / "masked", family="bert", kind="wordpiece", head="masked")
+    return {
+        name: open_model(name, folder, lambda contents: FakeEngine(contents.tokenizer))
+        for name, folder in folders.items()
+    }
+
+
+def studio_models() -> dict[str, Served]:
+    """All of them, and two that write."""
+    tokenizer = fake_tokenizer()
+    engines = (FakeEngine(tokenizer, step_s=0.002), Contrary(tokenizer, step_s=0.002))
+    speakers = {name: fake_model(engine, name=name) for name, engine in zip(SPEAKERS, engines, strict=True)}
+    return {**speakers, **readers()}
+
+
+def studio_app(studio: StudioSettings, settings: ServeSettings | None = None, **more: Any) -> Gate:
+    """The whole server."""
+    chosen = ServeSettings() if settings is None else settings
+    return app(studio_models(), chosen, more=studio_routes(studio), **{"log": Log(io.StringIO()), **more})
+
+
+@contextlib.contextmanager
+def studio_server(studio: StudioSettings, *, keys: tuple[str, ...] = ()) -> Iterator[str]:
+    """Its address, while it listens."""
+    settings, status, log = ServeSettings(port=0, keys=keys), Status(), Log(io.StringIO())
+    take_over("uvicorn.error", log)
+    bound = listen(settings)
+    listener = Listener(
+        studio_app(studio, settings, status=status, log=log), settings, status=status, engines=[], log=log
+    )
+    thread = threading.Thread(target=lambda: listener.run(sockets=[bound]))
+    thread.start()
+    try:
+        wait_until(lambda: listener.started)
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+    finally:
+        listener.handle_exit(15, None)
+        listener.handle_exit(15, None)
+        thread.join(WAIT_S)
+        assert not thread.is_alive(), "the server didn't end"
+
+
+def write_run(folder: Path, steps: int = STEPS, *, text: str = "明月") -> Path:
+    """A run folder as far as the studio reads it; its last line is half written."""
+    folder.mkdir(parents=True)
+    rows: list[dict[str, Any]] = [
+        {"kind": "step", "step": step, "loss": 5 - step / 100, "lr": 1e-3, "tokens": 10 * step, "seconds": 0.1}
+        for step in range(1, steps + 1)
+    ]
+    rows.append({"kind": "validation", "step": steps, "loss": 2.5})
+    rows.append({"kind": "sample", "step": steps, "prompt": "床前", "text": f"床前{text}"})
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (folder / "metrics.jsonl").write_text(lines + '{"kind": "st', encoding="utf-8")
+    (folder / "plan.json").write_text(json.dumps({"steps": 2 * steps}), encoding="utf-8")
+    ledger = [{"stage": "read", "outcome": text, "documents": 3, "characters": 90, "examples": []}]
+    (folder / "ledger.json").write_text(json.dumps(ledger), encoding="utf-8")
+    (folder / "report.html").write_text("<p>report</p>", encoding="utf-8")
+    return folder
