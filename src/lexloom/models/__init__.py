@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from lexloom.models import bert, bow, elmo, gpt, llama, modernbert, t5, transformer
+from lexloom.models import bert, bow, elmo, glove, gpt, llama, modernbert, t5, transformer, word2vec
 from lexloom.nn.checks import check_choice
 from lexloom.nn.published import LABELLED, Published
 
@@ -51,11 +51,14 @@ class Family:
     """How a model is learned in one go, counted or solved; None: by gradient steps.
 
     `fit(config, units, tick, *, scratch, **settings) -> model`: `units` are the `Windows` of a prepared corpus or the
-    `EncodedExamples` of a task, `tick(share_done, note="")` shows the progress and raises Interrupted after a signal,
-    `scratch` is an empty folder for what memory can't hold, `settings` the values of `fit_settings`.
+    `EncodedExamples` of a task (see `fit_on`), `tick(share_done, note="")` shows the progress and raises Interrupted
+    after a signal, `scratch` is an empty folder for what memory can't hold, `settings` the values of `fit_settings`.
     """
+    fit_on: Literal["corpus", "examples"]
+    """What `fit` learns from; from the other one the model is trained by steps, if at all."""
     fit_settings: tuple[str, ...]
-    """The keys of a recipe's `[train]` section that `fit` takes; `seed` among them if it draws anything."""
+    """The keys of a recipe's `[train]` section that `fit` takes, `seed` among them if it draws anything; `tokenizer`
+    is that of the units."""
 
 
 def _family(file: ModuleType) -> Family:
@@ -76,6 +79,7 @@ def _family(file: ModuleType) -> Family:
         prefix=file.PREFIX,
         published=getattr(file, "PUBLISHED", True),
         fit=getattr(file, "fit", None),
+        fit_on=getattr(file, "FIT_ON", "corpus"),
         fit_settings=getattr(file, "FIT_SETTINGS", ()),
     )
 
@@ -87,6 +91,8 @@ FAMILIES: dict[str, Family] = {
     "modernbert": _family(modernbert),
     "transformer": _family(transformer),
     "t5": _family(t5),
+    "word2vec": _family(word2vec),
+    "glove": _family(glove),
     "elmo": _family(elmo),
     "bow": _family(bow),
 }
@@ -100,6 +106,8 @@ MODEL_TYPES = {
     "marian": "transformer",
     "t5": "t5",
     "mt5": "t5",
+    "word2vec": "word2vec",
+    "glove": "glove",
     "elmo": "elmo",
     "bow": "bow",
 }

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from lexloom.data.masking import MaskingSettings
-from lexloom.objectives import causal, denoise, masked, prefix
+from lexloom.objectives import causal, denoise, masked, neighbours, prefix
 from lexloom.objectives.contract import Batch, Loss, Objective
 from lexloom.text.tokenizers import Tokenizer
 
@@ -16,6 +16,7 @@ OBJECTIVES: dict[str, MakeObjective] = {
     "masked+next": masked.masked_and_next,
     "denoise": denoise.denoise,
     "prefix": prefix.prefix,
+    "neighbours": neighbours.neighbours,
 }
 
 __all__ = ["OBJECTIVES", "Batch", "Loss", "MakeObjective", "Objective"]

@@ -71,6 +71,8 @@ class Objective:
     """The head that an encoder needs for it; None for objectives of others, and where the task names the head."""
     blank_id: int | None = None
     """The token that stands for what the model is to fill in; None if it writes on."""
+    in_one_go: bool = False
+    """Only for families with a `fit`, whose model has no loss of its own: `make_batch` and `loss` are never called."""
     window_tokens: Callable[[int], int] = _all_of_it
     """Tokens of the longest window of which `make_batch` makes something that fits into a context of so many tokens.
     Raises RecipeError if there is none."""

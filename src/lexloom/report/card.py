@@ -34,11 +34,12 @@ class Use:
     limit_zh: str
 
 
+VECTORS = "vectors"
 USES = {
     "decoder": Use(
         pipeline="text-generation",
         tag="causal-lm",
-        made=("A causal", "因果"),
+        made=("A causal language model", "因果语言模型"),
         auto_class="AutoModelForCausalLM",
         python='print(model.generate("Once upon a time", max_tokens=60))',
         command='lexloom generate {folder} "Once upon a time"',
@@ -52,7 +53,7 @@ USES = {
     "encoder": Use(
         pipeline="fill-mask",
         tag="masked-lm",
-        made=("A masked", "掩码"),
+        made=("A masked language model", "掩码语言模型"),
         auto_class="AutoModelForMaskedLM",
         python='print(model.fill("Once upon a {blank}"))',
         command='lexloom fill {folder} "Once upon a {blank}"',
@@ -66,7 +67,7 @@ USES = {
     "encoder-decoder": Use(
         pipeline="text2text-generation",
         tag="seq2seq-lm",
-        made=("An encoder-decoder", "编码器-解码器"),
+        made=("An encoder-decoder language model", "编码器-解码器语言模型"),
         auto_class="AutoModelForSeq2SeqLM",
         python='print(model.write("Once upon a time"))',
         command="lexloom finetune TASK.toml model.folder={folder} --out RUN",
@@ -76,8 +77,21 @@ USES = {
         ),
         limit_zh="供翻译、摘要等任务微调之用",
     ),
+    VECTORS: Use(
+        pipeline="feature-extraction",
+        tag="word-embeddings",
+        made=("A table of word vectors", "词向量表"),
+        auto_class="AutoModel",
+        python='print(model.neighbours("time"))',
+        command="lexloom neighbours {folder} time",
+        limits=(
+            "It knows only the texts counted above, and repeats their views and errors.",
+            "A word has one vector, whatever it means where it stands; a word that the corpus lacked has none.",
+        ),
+        limit_zh="每词仅一个向量，不分语境，未见之词没有向量",
+    ),
 }
-"""By the kind of family."""
+"""By the kind of family, and for tables of vectors."""
 UNITS = {
     "masked": "masked token",
     "masked+next": "masked token, judgements of pairs included",

@@ -13,7 +13,7 @@ from lexloom.data.shards import TokenShards, open_split
 from lexloom.models import FAMILIES, Family, Kind, new_model
 from lexloom.objectives import OBJECTIVES, Objective
 from lexloom.objectives.pairs import ends_of
-from lexloom.stages.fitting import fit_of
+from lexloom.stages.fitting import fit_of, in_one_go
 from lexloom.stages.recipe import ModelSettings, Recipe
 from lexloom.stages.session import Fit
 from lexloom.text.tokenizers import Tokenizer, load_tokenizer
@@ -47,7 +47,7 @@ class Parts:
     @property
     def fit(self) -> Fit | None:
         """How the model is learned in one go; None: by steps."""
-        return fit_of(self.recipe.model.family, self.config, self.recipe.train)
+        return fit_of(self.recipe.model.family, self.config, self.recipe.train, self.tokenizer, "corpus")
 
     def build(self) -> tuple[Any, Optimizer]:
         """A model with its first weights, the same every time, and its optimizer."""
@@ -71,6 +71,7 @@ def gather(recipe: Recipe, prepared: Path) -> Parts:
     validation = open_split(prepared, "validation", tokenizer_sha256=tokenizer.sha256)
     config = config_of(recipe.model, tokenizer, kind=objective.kind, head=objective.head)
     _check_fit(recipe, config)
+    _check_learning(recipe, objective)
     _check_prompts(settings, tokenizer, config, objective)
     return Parts(
         recipe=recipe,
@@ -186,6 +187,15 @@ def _check_fit(recipe: Recipe, config: Any) -> None:
             "every batch with boundaries has another shape, which would be compiled anew",
             where="train.compile",
             fix='Set train.compile to false or "auto", or train.boundaries to false.',
+        )
+
+
+def _check_learning(recipe: Recipe, objective: Objective) -> None:
+    if objective.in_one_go and not in_one_go(recipe.model.family, "corpus"):
+        raise RecipeError(
+            f"{recipe.model.family} is learned by steps, which {recipe.objective!r} has none of",
+            where="objective",
+            fix=f"Choose the objective {FITTING[objective.kind]}.",
         )
 
 

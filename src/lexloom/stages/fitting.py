@@ -6,13 +6,14 @@ It keeps no checkpoints: one that was interrupted begins again, and ends in the 
 import time
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lexloom.base import files
 from lexloom.base.console import Tick, progress, say
 from lexloom.base.errors import Interrupted, RunStopped
 from lexloom.models import FAMILIES
 from lexloom.stages.session import Fit, Trained, Work
+from lexloom.text.tokenizers import Tokenizer
 from lexloom.train.course import Units
 from lexloom.train.diary import FILE as METRICS
 from lexloom.train.diary import Diary
@@ -21,15 +22,21 @@ from lexloom.train.plan import Plan, measure_fit
 from lexloom.train.settings import FITTING, STEPPING, LoopSettings
 from lexloom.train.signals import Received
 
-SCRATCH = "scratch"
+FitOn = Literal["corpus", "examples"]
 
 
-def fit_of(family: str, config: Any, settings: LoopSettings) -> Fit | None:
+def in_one_go(family: str, units: FitOn) -> bool:
+    """Whether a family is learned in one go from a corpus, or from labelled examples."""
+    return FAMILIES[family].fit is not None and FAMILIES[family].fit_on == units
+
+
+def fit_of(family: str, config: Any, settings: LoopSettings, tokenizer: Tokenizer, units: FitOn) -> Fit | None:
     """How a model of this config is learned in one go, with what the recipe says to it; None: by steps."""
     entry = FAMILIES[family]
-    if entry.fit is None:
+    if not in_one_go(family, units):
         return None
-    wanted = {name: getattr(settings, name) for name in entry.fit_settings}
+    given = {"tokenizer": tokenizer}
+    wanted = {name: given[name] if name in given else getattr(settings, name) for name in entry.fit_settings}
 
     def fit(units: Units, scratch: Path, tick: Tick) -> Any:
         assert entry.fit is not None, "checked above"
@@ -38,13 +45,13 @@ def fit_of(family: str, config: Any, settings: LoopSettings) -> Fit | None:
     return fit
 
 
-def note_without_effect(family: str, settings: LoopSettings) -> None:
+def note_without_effect(family: str, settings: LoopSettings, units: FitOn) -> None:
     """Name the keys that somebody has set and that this kind of learning has no use for."""
-    entry = FAMILIES[family]
-    others: Collection[str] = FITTING if entry.fit is None else {*STEPPING} - {*entry.fit_settings}
+    fits = in_one_go(family, units)
+    others: Collection[str] = {*STEPPING} - {*FAMILIES[family].fit_settings} if fits else FITTING
     idle = [f"train.{name}" for name in type(settings).model_fields if name in settings.model_fields_set & {*others}]
     if idle:
-        how = "by steps" if entry.fit is None else "in one go"
+        how = "in one go" if fits else "by steps"
         say(f"Note: {family} is learned {how}; without effect: {', '.join(idle)}")
 
 

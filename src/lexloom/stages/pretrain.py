@@ -14,7 +14,7 @@ from lexloom.data.batches import Windows
 from lexloom.models import FAMILIES
 from lexloom.models.folder import ModelFolder, save_model
 from lexloom.nn.linear import use_engine
-from lexloom.report.card import model_card
+from lexloom.report.card import VECTORS, model_card
 from lexloom.report.read import read_run
 from lexloom.stages.building import Parts, check_prepared, gather
 from lexloom.stages.evaluate import describe as describe_evaluation
@@ -52,7 +52,7 @@ def pretrain(
 
     def work() -> Work:
         parts = gather(recipe, prepared)
-        note_without_effect(recipe.model.family, recipe.train)
+        note_without_effect(recipe.model.family, recipe.train, "corpus")
         return _work(parts, prepared, sampler)
 
     return conduct(work, run, allow_change=allow_change, step=step)
@@ -74,8 +74,10 @@ def _work(parts: Parts, prepared: Path, sampler: Sampler) -> Work:
         build=parts.build,
         made_with=parts.made_with,
         ledger=(prepared / LEDGER).read_bytes() if (prepared / LEDGER).is_file() else None,
-        measure=None if validation is None else lambda model: _measured(model, parts, validation),
-        sample=lambda model: _samples(model, parts, sampler),
+        measure=None
+        if validation is None or parts.objective.in_one_go
+        else lambda model: _measured(model, parts, validation),
+        sample=None if parts.objective.in_one_go else lambda model: _samples(model, parts, sampler),
         sample_every=settings.sample_every,
         finish=lambda trained: _finish(trained, parts, prepared),
         fit=parts.fit,
@@ -103,7 +105,7 @@ def _finish(trained: Trained, parts: Parts, prepared: Path) -> None:
     model.eval()
     use_engine("torch")  # the golden outputs in the folder are those of whoever loads it
     say(_evaluated(model, parts, prepared, run))
-    kind, blank = parts.objective.kind, parts.blank or ""
+    kind, blank = VECTORS if parts.objective.in_one_go else parts.objective.kind, parts.blank or ""
     card = model_card(
         read_run(run),
         family=family,
@@ -120,6 +122,8 @@ def _evaluated(model: Any, parts: Parts, prepared: Path, run: Path) -> str:
     name = str(run / MODEL)
     if parts.validation is None:
         return "There is no validation part to measure the model on"
+    if parts.objective.in_one_go:
+        return f"Vectors are judged by pairs of words and by analogies: lexloom evaluate {name} --data FILE"
     if parts.objective.kind != "decoder":
         return describe_masked(evaluate_masked(model, parts, parts.validation, prepared, name=name, out=run))
     contents = ModelFolder(model, parts.tokenizer, parts.recipe.model.family, facts={}, generation={})

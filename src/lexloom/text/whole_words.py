@@ -6,6 +6,7 @@ jieba does with its dictionary; the vocabulary and the frequencies come from jie
 """
 
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -70,3 +71,15 @@ def _normalizer(*, lowercase: bool) -> normalizers.Normalizer:
 
 def _cutter() -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.Split(Regex(_WORDS), "removed", invert=True)
+
+
+def word_of(name: str) -> str:
+    """What a token's name in the vocabulary stands for: the word without its marks; other names stay as they are."""
+    inner = name[1:-1]
+    return inner if inner and name == f"{MARK}{inner}{MARK}" and MARK not in inner else name
+
+
+def name_of(word: str) -> str:
+    """The name that a word has in a vocabulary of whole words."""
+    letters = all(unicodedata.category(letter)[0] in "LMN" or letter == "_" for letter in word)
+    return f"{MARK}{word}{MARK}" if word and letters and not HAN_LETTER.search(word) else word
