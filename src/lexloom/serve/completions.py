@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from lexloom.serve.endpoint import Events
+from lexloom.serve.errors import ApiError
 from lexloom.serve.gate import Caller
 from lexloom.serve.jobs import Job, Piece
 from lexloom.serve.models import Served
@@ -37,6 +38,8 @@ async def complete(service: Service, request: CompletionRequest, caller: Caller)
 def _prompts(request: CompletionRequest) -> Sequence[str | list[int]]:
     """The prompts one by one: a list of ids is one prompt, a list of texts several."""
     prompt = request.prompt
+    if prompt == []:
+        raise ApiError(400, "there is no prompt", param="prompt", code="invalid_value")
     if isinstance(prompt, str):
         return [prompt]
     if prompt and isinstance(prompt[0], int):
