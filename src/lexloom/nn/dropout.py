@@ -42,8 +42,33 @@ class Dropout(nn.Module):
             return x
         if x.device.type != "cpu":
             return functional.dropout(x, self.share)
-        y: Tensor = _Masked.apply(x, kept_of(x, self.share), 1 / (1 - self.share))  # type: ignore[no-untyped-call]
-        return y
+        return _masked(x, kept_of(x, self.share), self.share)
+
+
+class VariationalDropout(Dropout):
+    """Dropout that drops the same values at all steps of a text. Source: Gal & Ghahramani 2016, arXiv:1512.05287."""
+
+    def forward(self, x_TD: Tensor, text_T: Tensor) -> Tensor:  # type: ignore[override]
+        """`text_T` says of which text each token is, from 0."""
+        if not self.training or self.share == 0:
+            return x_TD
+        kept_RD = kept_of(x_TD.new_empty(int(text_T.max()) + 1, x_TD.shape[1]), self.share)
+        return _masked(x_TD, kept_RD[text_T], self.share)
+
+
+class WordDropout(Dropout):
+    """Drop words of the vocabulary: all their embeddings, wherever they stand. Source: as above, section 4.2."""
+
+    def __init__(self, share: float, vocab_size: int) -> None:
+        super().__init__(share)
+        self.vocab_size = vocab_size
+
+    def forward(self, x_TD: Tensor, ids_T: Tensor) -> Tensor:  # type: ignore[override]
+        """`ids_T` are the words whose embeddings are given."""
+        if not self.training or self.share == 0:
+            return x_TD
+        kept_V = kept_of(x_TD.new_empty(self.vocab_size), self.share)
+        return _masked(x_TD, kept_V[ids_T, None], self.share)
 
 
 def kept_of(x: Tensor, share: float) -> Tensor:
@@ -54,6 +79,11 @@ def kept_of(x: Tensor, share: float) -> Tensor:
         seed_dropout("unnamed")
     bits = _threads.generator.integers(0, LEVELS, x.numel(), dtype=np.uint16)
     return torch.from_numpy(bits >= round(share * LEVELS)).view(x.shape)
+
+
+def _masked(x: Tensor, kept: Tensor, share: float) -> Tensor:
+    y: Tensor = _Masked.apply(x, kept, 1 / (1 - share))  # type: ignore[no-untyped-call]
+    return y
 
 
 class _Masked(torch.autograd.Function):

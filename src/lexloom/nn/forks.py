@@ -7,6 +7,7 @@ Axes: T tokens of the row, G key/value heads, K head width.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -35,6 +36,7 @@ class Forks:
     """A cache that holds nothing yet would mean plain rows."""
 
     def __init__(self, forks: Sequence[Fork], device: torch.device) -> None:
+        self.forks = tuple(forks)
         stretches = [stretch for fork in forks for stretch in _stretches(fork)]
         lengths = torch.tensor([length for length, _, _ in stretches])
         positions = [torch.arange(start, start + length) for length, start, _ in stretches]
@@ -42,6 +44,31 @@ class Forks:
         branch_of_T = torch.repeat_interleave(torch.tensor([branch for _, _, branch in stretches]), lengths)
         self._positions_T = torch.cat(positions).to(device)
         self._mask_TT = _seen(fork_of_T, branch_of_T).to(device)
+        self.of_branch_T = (branch_of_T != TRUNK).to(device)
+        """Which tokens are a branch's."""
+
+    @property
+    def trunks(self) -> list[int]:
+        """The lengths of the trunks that have any tokens, in the order of the row."""
+        return [fork.trunk for fork in self.forks if fork.trunk]
+
+    @property
+    def branches(self) -> list[tuple[int, int]]:
+        """(length, tokens of all trunks up to where its own ends; 0 if that is empty) of each branch that has any."""
+        read = accumulate(fork.trunk for fork in self.forks)
+        pairs = zip(self.forks, read, strict=True)
+        return [(length, end if fork.trunk else 0) for fork, end in pairs for length in fork.branches if length]
+
+    @property
+    def previous_T(self) -> Tensor:  # noqa: N802
+        """The place of the token before each one in its own text, −1 for a first one; int64 (T)."""
+        previous: list[int] = []
+        for fork in self.forks:
+            trunk = len(previous)
+            for length, start, branch in _stretches(fork):
+                before = -1 if branch == TRUNK or start == 0 else trunk + start - 1
+                previous += [before, *range(len(previous), len(previous) + length - 1)][:length]
+        return torch.tensor(previous)
 
     def reserve(self, batch: int, new_tokens: int) -> None:
         """Check that the row is the one that was described."""

@@ -85,6 +85,22 @@ def add_product_(sum_MN: Tensor, a_MK: Tensor, b_KN: Tensor) -> None:
         sum_MN.add_(_engine(a_MK, b_KN))
 
 
+def repeated_product(weight_NK: Tensor, times: int) -> Callable[[Tensor], Tensor]:
+    """x (M, K) → x @ weightᵀ (M, N) as often as `times`, for code that writes its own gradient, such as recurrences.
+
+    A weight that few rows pass many times is laid out for them first, where that pays.
+    """
+    packed = pack(weight_NK) if times >= PAYS_TO_PACK and _engine is not _bfloat16_product else None
+    if packed is not None:
+        return lambda x_MK: inference_linear(x_MK, weight_NK, None, packed=packed)
+    if times >= PAYS_TO_PACK:
+        return lambda x_MK: product(x_MK, weight_NK.t())
+    return lambda x_MK: linear(x_MK, weight_NK)
+
+
+PAYS_TO_PACK = 8
+"""Products of a few dozen rows, in the time that packing takes; benchmarks/recurrent.py."""
+
 # ---- engines ----
 
 

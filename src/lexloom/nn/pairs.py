@@ -66,8 +66,8 @@ def pairs_of(targets: tuple[int, ...], sources: tuple[int, ...], device: torch.d
 
 def to_stacks(pairs: Pairs, q_THK: Tensor, k_SHK: Tensor, v_SHK: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Queries (R, padded target length, H, K), keys and values (R, source length, H, K) of every stack."""
-    q_QHK = _pick(q_THK, pairs.places_Q, pairs.back_T)
-    k_SHK, v_SHK = (_pick(x_SHK, pairs.keys_S, pairs.keys_back_S) for x_SHK in (k_SHK, v_SHK))
+    q_QHK = pick(q_THK, pairs.places_Q, pairs.back_T)
+    k_SHK, v_SHK = (pick(x_SHK, pairs.keys_S, pairs.keys_back_S) for x_SHK in (k_SHK, v_SHK))
     q_sizes = [rows * queries for rows, queries, _ in pairs.stacks]
     k_sizes = [rows * keys for rows, _, keys in pairs.stacks]
     parts = zip(torch.split(q_QHK, q_sizes), torch.split(k_SHK, k_sizes), torch.split(v_SHK, k_sizes), strict=True)
@@ -77,7 +77,7 @@ def to_stacks(pairs: Pairs, q_THK: Tensor, k_SHK: Tensor, v_SHK: Tensor) -> Iter
 
 def to_targets(pairs: Pairs, attended: Sequence[Tensor]) -> Tensor:
     """The stacks' results (R, padded target length, H, K) as those of the target tokens in their order, (T, H, K)."""
-    return _pick(torch.cat([y.flatten(0, 1) for y in attended]), pairs.back_T, pairs.places_Q, padded=True)
+    return pick(torch.cat([y.flatten(0, 1) for y in attended]), pairs.back_T, pairs.places_Q, padded=True)
 
 
 def _starts(lengths: Any) -> Any:
@@ -97,7 +97,8 @@ def _inverse(places: Any, values: Any) -> Any:
     return inverse
 
 
-def _pick(x: Tensor, places: Tensor, back: Tensor, *, padded: bool = False) -> Tensor:
+def pick(x: Tensor, places: Tensor, back: Tensor, *, padded: bool = False) -> Tensor:
+    """x[places] where `back` says at which place each value of x is; `padded`, some places repeat what no one needs."""
     y: Tensor = _Pick.apply(x, places, back, padded)  # type: ignore[no-untyped-call]
     return y
 
