@@ -39,6 +39,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "qk_norm": True,
         "tied": False,
     },
+    "rnn": {"width": 64, "layers": 2, "tied": False},
     "bert": {"width": 24, "layers": 2, "heads": 3, "ffn_width": 40, "types": 3},
     "modernbert": {"width": 24, "layers": 3, "heads": 3, "ffn_width": 28, "window": 4, "global_every": 2},
     "transformer": {"width": 24, "layers": 2, "decoder_layers": 3, "heads": 3, "ffn_width": 40, "start_id": 5},
@@ -56,6 +57,8 @@ SMALL: dict[str, dict[str, Any]] = {
         "scaled": False,
         "start_id": 5,
     },
+    "word2vec": {"width": 24},
+    "glove": {"width": 24},
     "elmo": {
         "layers": 2,
         "char_width": 6,
@@ -65,6 +68,12 @@ SMALL: dict[str, dict[str, Any]] = {
         "cell_width": 12,
         "frozen": False,
     },
+}
+# The states that a change of one token alters, where not those of all tokens: its own one, or the first one's alone.
+ITSELF, FIRST = "itself", "first"
+SEEN: dict[str, dict[str, str]] = {
+    "word2vec": {"none": ITSELF, "token": ITSELF, "sequence": FIRST},
+    "glove": {"none": ITSELF, "token": ITSELF, "sequence": FIRST},
 }
 WRITERS = [name for name, family in FAMILIES.items() if family.kind != "encoder"]
 HEADS = [(name, head) for name, family in FAMILIES.items() for head in family.heads]
@@ -164,7 +173,8 @@ def test_packed_documents_score_as_each_alone(family, head):
 def test_dropout_changes_training_but_not_evaluation(family, head):
     model = new_model(family, small_config(family, head, dropout=0.3), seed=1)
     ids_BL = random_ids(2, 9)
-    assert not torch.equal(model.train()(ids_BL), model(ids_BL))
+    drops = any(field.endswith("dropout") for field in asdict(model.config))
+    assert torch.equal(model.train()(ids_BL), model(ids_BL)) != drops
     assert torch.equal(model.eval()(ids_BL), model(ids_BL))
 
 
@@ -194,7 +204,7 @@ def test_every_preset_names_its_published_tensors(family):
     entry = FAMILIES[family]
     for name, preset in entry.presets.items():
         with torch.device("meta"):
-            model = entry.model(replace(preset, layers=1))
+            model = entry.model(replace(preset, layers=1) if hasattr(preset, "layers") else preset)
         ours = {parameter for parameter, _ in model.named_parameters()}
         assert entry.weights(model.config).keys() == ours, name
         assert entry.from_hugging_face(entry.to_hugging_face(preset)) == preset, name
@@ -232,14 +242,15 @@ def test_scores_at_picked_spots_are_those_of_the_whole_text(family, head):
 
 
 @every_head
-def test_every_token_sees_every_other_of_its_text(family, head):
+def test_every_token_sees_as_much_of_its_text_as_the_family_says(family, head):
     model = small_model(family, head)
     ids_BL = random_ids(1, 20)
     changed_BL = ids_BL.clone()
     changed_BL[0, 12] = (changed_BL[0, 12] + 1) % VOCAB_SIZE
     with torch.no_grad():
         difference_L = (model.hidden(ids_BL) - model.hidden(changed_BL)).abs().amax(dim=(0, 2))
-    assert (difference_L > 0).all()
+    seen = {None: range(20), ITSELF: [12], FIRST: [0]}[SEEN.get(family, {}).get(head)]
+    assert difference_L.nonzero().flatten().tolist() == list(seen)
 
 
 @pytest.mark.parametrize(("family", "head"), [case for case in HEADS if case[1] in ("masked", "pretraining")])
@@ -250,7 +261,7 @@ def test_features_times_the_embedding_are_the_vocabulary_scores(family, head):
     assert torch.equal(found_SV, model.scores(x_SD))
 
 
-@every_head
+@pytest.mark.parametrize(("family", "head"), [case for case in HEADS if case[0] not in SEEN])
 def test_learns_eight_texts_by_heart(family, head):
     """At every token one column of the output learns the sign that this column has in this text."""
     model = new_model(family, small_config(family, head), seed=1).train()
@@ -278,7 +289,8 @@ def test_another_head_keeps_the_encoder_and_names_what_is_new(family, head):
     other, fresh = with_head(model, head, LABELS, seed=7)
     again, _ = with_head(model, head, LABELS, seed=7)
     ids_BL = random_ids(2, 9)
-    assert torch.equal(other.hidden(ids_BL), model.hidden(ids_BL))
+    if SEEN.get(family, {}).get(head) != FIRST:  # else the head decides what is pooled
+        assert torch.equal(other.hidden(ids_BL), model.hidden(ids_BL))
     assert torch.equal(other(ids_BL), again(ids_BL))
     kept = dict(model.named_parameters())
     for name, parameter in other.named_parameters():

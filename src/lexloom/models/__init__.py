@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from lexloom.models import bert, bow, elmo, glove, gpt, llama, modernbert, t5, transformer, word2vec
+from lexloom.models import bert, bow, elmo, glove, gpt, llama, modernbert, ngram, rnn, t5, transformer, word2vec
 from lexloom.nn.checks import check_choice
 from lexloom.nn.published import LABELLED, Published
 
@@ -87,6 +87,8 @@ def _family(file: ModuleType) -> Family:
 FAMILIES: dict[str, Family] = {
     "gpt": _family(gpt),
     "llama": _family(llama),
+    "ngram": _family(ngram),
+    "rnn": _family(rnn),
     "bert": _family(bert),
     "modernbert": _family(modernbert),
     "transformer": _family(transformer),
@@ -101,6 +103,8 @@ MODEL_TYPES = {
     "gpt2": "gpt",
     "llama": "llama",
     "qwen3": "llama",
+    "ngram": "ngram",
+    "rnn": "rnn",
     "bert": "bert",
     "modernbert": "modernbert",
     "marian": "transformer",
