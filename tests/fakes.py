@@ -66,6 +66,16 @@ class FakeEncoder(FakeDecoder):
         return x_RD @ self.next.mT
 
 
+class FakeTwoWay(FakeEncoder):
+    """Keeps the contract of encoders that foretell what is on either side of a spot."""
+
+    def features(self, x_SD):
+        return torch.stack([torch.tanh(x_SD), torch.sin(x_SD)], dim=-2)
+
+    def scores(self, x_SD):
+        return super().scores(x_SD).flatten(-2)
+
+
 class FakeEncoderDecoder(FakeDecoder):
     """Keeps the encoder-decoder's contract for training; a target token sees itself and the mean of its source."""
 

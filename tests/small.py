@@ -6,9 +6,12 @@ from pathlib import Path
 from lexloom.base.recipe import check
 from lexloom.stages.prepare import prepare
 from lexloom.stages.recipe import Recipe
+from lexloom.text import word_bytes
 from lexloom.text.tokenizer_kinds import bert_wordpiece
 from lexloom.text.tokenizers import SPECIAL_TOKENS, Tokenizer, config_for
 
+VOCAB_SIZES = {"word-bytes": 280}
+BYTE_WORDS = ("Ġmoon", "Ġ!", "Ġ0")
 WORDS = ("the", "moon", "river", "床前", "明月光", "sings", "and", "falls", "疑是", "地上霜")
 CONTEXT = 32
 
@@ -45,6 +48,15 @@ MODELS = {
         "window": 4,
         "context": CONTEXT,
     },
+    "elmo": {
+        "family": "elmo",
+        "char_width": 8,
+        "filters": [8, 8, 16],
+        "projection": 16,
+        "cell_width": 32,
+        "task_width": 24,
+        "context": CONTEXT,
+    },
     "transformer": {"family": "transformer", "width": 48, "layers": 2, "heads": 2, "ffn_width": 96, "context": CONTEXT},
     "t5": {
         "family": "t5",
@@ -71,6 +83,12 @@ def wordpiece_tokenizer(vocab_size: int) -> Tokenizer:
     return Tokenizer(inner.to_str().encode(), config_for(SPECIAL_TOKENS["wordpiece"]))
 
 
+def word_bytes_tokenizer() -> Tokenizer:
+    """ELMo's kind of tokenizer, with a few words to foretell."""
+    inner = word_bytes.word_bytes(list(word_bytes.NAMES.values()), BYTE_WORDS, marks_apart=True)
+    return Tokenizer(inner.to_str().encode(), config_for(word_bytes.NAMES))
+
+
 def prepared_folder(place: Path, *, seed: int = 0, tokenizer: str = "characters", sentinels: int | None = None) -> Path:
     """Write a corpus of made-up verses into `place` and prepare it."""
     place.mkdir(parents=True, exist_ok=True)
@@ -79,7 +97,7 @@ def prepared_folder(place: Path, *, seed: int = 0, tokenizer: str = "characters"
     (place / "corpus.txt").write_text("\n\n".join(verses), encoding="utf-8")
     sections = {
         "data": {"sources": [str(place / "corpus.txt")], "documents": "paragraph"},
-        "tokenizer": {"kind": tokenizer, "vocab_size": 64, "sentinels": sentinels},
+        "tokenizer": {"kind": tokenizer, "vocab_size": VOCAB_SIZES.get(tokenizer, 64), "sentinels": sentinels},
         "split": {"validation_share": 0.2},
         "workers": 1,
     }

@@ -10,14 +10,15 @@ from lexloom.nn.source import source_of
 from lexloom.objectives import OBJECTIVES
 from lexloom.objectives.masked import NEXT_WEIGHT, first_tokens
 from lexloom.text.tokenizers import with_sentinels
-from tests.fakes import FakeDecoder, FakeEncoder, FakeEncoderDecoder, FakeWindows
-from tests.small import wordpiece_tokenizer
+from tests.fakes import FakeDecoder, FakeEncoder, FakeEncoderDecoder, FakeTwoWay, FakeWindows
+from tests.small import word_bytes_tokenizer, wordpiece_tokenizer
 
 EMPTY = 3
 SPLITS = {"1 × 32": [32], "4 × 8": [8] * 4, "32 × 1": [1] * 32, "uneven": [5, 1, 20, 6]}
 VOCAB_SIZE = 64
 TOKENIZER = with_sentinels(wordpiece_tokenizer(VOCAB_SIZE - 4), 4)
-MADE = {name: make(MaskingSettings(), TOKENIZER) for name, make in OBJECTIVES.items()}
+TOKENIZERS = {"bidirectional": word_bytes_tokenizer()}
+MADE = {name: make(MaskingSettings(), TOKENIZERS.get(name, TOKENIZER)) for name, make in OBJECTIVES.items()}
 FAKES = {"decoder": FakeDecoder, "encoder": FakeEncoder, "encoder-decoder": FakeEncoderDecoder}
 
 every_objective = pytest.mark.parametrize("objective", MADE.values(), ids=MADE)
@@ -28,6 +29,8 @@ def rows(indices):
 
 
 def model_for(objective):
+    if objective.head == "bidirectional":
+        return FakeTwoWay(TOKENIZERS["bidirectional"].vocab_size)
     return FAKES[objective.kind](VOCAB_SIZE)
 
 
@@ -91,7 +94,8 @@ def test_the_loss_is_the_cross_entropy_of_the_targets(objective):
         inputs["source"] = source_of(states_BLD, batch.source_runs)
     x_TD = model.hidden(batch.ids_BL, runs=batch.runs, **inputs).flatten(0, 1)
     scores_SV = model.scores(x_TD if batch.spots_S is None else x_TD[batch.spots_S])
-    expected = torch.nn.functional.cross_entropy(scores_SV, batch.targets.flatten(), reduction="sum")
+    targets_N = batch.targets.flatten()
+    expected = torch.nn.functional.cross_entropy(scores_SV.reshape(len(targets_N), -1), targets_N, reduction="sum")
     if objective.head == "pretraining":
         next_scores_R2 = model.next_scores(x_TD[first_tokens(batch)])
         wrong = torch.nn.functional.cross_entropy(next_scores_R2, batch.labels_R, reduction="sum")

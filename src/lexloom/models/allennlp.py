@@ -32,7 +32,7 @@ Shape = tuple[int, ...]
 def import_elmo(source: Path, out: Path, *, replace: bool = False) -> None:
     """Make a model folder `out` from a folder with one …options.json and one …hdf5.
 
-    Its tokenizer takes words as they are separated by white space: AllenNLP's models read texts that are cut into words.
+    Its tokenizer parts words at white space only: AllenNLP's models read texts that are cut into words.
     Raises FolderError (files missing, an option that we can't compute, tensors missing, extra or misshapen; `out`
     exists), DamagedError; UserError if the package h5py is not installed.
     """

@@ -32,6 +32,7 @@ from lexloom.nn.steps import Steps, steps_of
 from lexloom.text.word_bytes import CHARACTERS, FILLER_ID, ROW, characters_of, words_of
 
 KIND = "encoder"
+PUBLISHED = False
 Ids = NDArray[np.int64]
 
 # ---- config ----

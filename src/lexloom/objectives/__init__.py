@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from lexloom.data.masking import MaskingSettings
-from lexloom.objectives import causal, denoise, masked, neighbours, prefix
+from lexloom.objectives import bidirectional, causal, denoise, masked, neighbours, prefix
 from lexloom.objectives.contract import Batch, Loss, Objective
 from lexloom.text.tokenizers import Tokenizer
 
@@ -17,6 +17,7 @@ OBJECTIVES: dict[str, MakeObjective] = {
     "denoise": denoise.denoise,
     "prefix": prefix.prefix,
     "neighbours": neighbours.neighbours,
+    "bidirectional": bidirectional.bidirectional,
 }
 
 __all__ = ["OBJECTIVES", "Batch", "Loss", "MakeObjective", "Objective"]

@@ -77,6 +77,19 @@ USES = {
         ),
         limit_zh="供翻译、摘要等任务微调之用",
     ),
+    "bidirectional": Use(
+        pipeline="feature-extraction",
+        tag="elmo",
+        made=("A two-way language model over words", "双向词语言模型"),
+        auto_class="AutoModel",
+        python='print(model.embed("Once upon a time"))',
+        command="lexloom finetune TASK.toml model.folder={folder} --out RUN",
+        limits=(
+            "It knows only the texts counted above, and repeats their views and errors.",
+            "Its states are features for taggers and classifiers; it doesn't write.",
+        ),
+        limit_zh="其状态供标注与分类之用，不能生成文本",
+    ),
     VECTORS: Use(
         pipeline="feature-extraction",
         tag="word-embeddings",
@@ -91,12 +104,13 @@ USES = {
         limit_zh="每词仅一个向量，不分语境，未见之词没有向量",
     ),
 }
-"""By the kind of family, and for tables of vectors."""
+"""By the kind of family, for tables of vectors, and by the objective where a model of it is used otherwise."""
 UNITS = {
     "masked": "masked token",
     "masked+next": "masked token, judgements of pairs included",
     "denoise": "target token",
     "prefix": "target token",
+    "bidirectional": "word",
 }
 """What a loss in nats is per, where it isn't the token."""
 MOST_LEDGER_ROWS = 30
@@ -119,7 +133,7 @@ def model_card(
     transformers. `languages` are ISO 639 codes,
     `license_name` an SPDX identifier in lower case; both are stated only if given.
     """
-    use = USES[kind]
+    use = USES.get(str(run.recipe.get("objective")), USES[kind])
     return markdown_template("card.md.jinja").render(
         front_matter=front_matter(languages, license_name, use.pipeline, use.tag),
         use=use,

@@ -29,6 +29,7 @@ UNITS: dict[str, Twin] = {
     "masked+next": ("nats per masked token, judgements of pairs included", "每掩码词元纳特（含句对判断）"),
     "denoise": ("nats per target token", "每目标词元纳特"),
     "prefix": ("nats per target token", "每目标词元纳特"),
+    "bidirectional": ("nats per word", "每词纳特"),
 }
 """What the loss of a pre-training objective is counted in."""
 TASK_UNIT: Twin = ("loss of the task, per target", "任务损失（每个目标）")

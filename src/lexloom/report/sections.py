@@ -21,6 +21,11 @@ MEASURES: dict[str, Twin] = {
     "target_accuracy": ("accuracy at target tokens", "目标词元准确率"),
     "nats_per_target_token": ("nats per target token", "每目标词元纳特"),
     "perplexity_per_target_token": ("perplexity per target token", "困惑度（每目标词元）"),
+    "foretold_accuracy": ("accuracy at words", "预测词准确率"),
+    "nats_per_foretold_word": ("nats per word", "每词纳特"),
+    "perplexity_per_foretold_word": ("perplexity per word", "困惑度（每词）"),
+    "perplexity_from_before": ("perplexity from the words before", "困惑度（由前文）"),
+    "perplexity_from_behind": ("perplexity from the words behind", "困惑度（由后文）"),
     "next_accuracy": ("accuracy of next-sentence judgements", "下一句判断准确率"),
 }
 UNITS = {"documents": "篇留出文档", "sequences": "个留出序列"}

@@ -151,7 +151,7 @@ DECIDED: dict[Kind, Callable[[Tokenizer, str | None], dict[str, Any]]] = {
 """What is not the recipe's to say, by the kind of family."""
 
 KINDS = {"encoder": "an encoder", "decoder": "a decoder", "encoder-decoder": "an encoder-decoder"}
-FITTING = {"encoder": '"masked"', "decoder": '"causal"', "encoder-decoder": '"denoise" or "prefix"'}
+FITTING = {"encoder": '"masked" or "bidirectional"', "decoder": '"causal"', "encoder-decoder": '"denoise" or "prefix"'}
 """The objectives of each kind of family."""
 
 
@@ -203,6 +203,10 @@ def _check_prompts(settings: TrainSettings, tokenizer: Tokenizer, config: Any, o
     """A sample that can't be written would end the run hours later."""
     blank = blank_of(objective, tokenizer)
     added_tokens = settings.context - objective.window_tokens(settings.context)
+    if settings.sample_every is not None and objective.kind == "encoder" and blank is None:
+        raise RecipeError(
+            "a model that learns this objective can't write", where="train.sample_every", fix="Leave it out."
+        )
     for prompt in settings.sample_prompts:
         if blank is not None and settings.sample_every is not None and blank not in prompt:
             raise RecipeError(

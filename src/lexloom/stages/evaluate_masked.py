@@ -11,6 +11,7 @@ from lexloom.base.recipe import check
 from lexloom.data.batches import Windows
 from lexloom.data.masking import MaskingSettings
 from lexloom.data.shards import open_split
+from lexloom.evaluate.foretold import ForetoldEvaluation, evaluate_foretold
 from lexloom.evaluate.leaks import leaked_documents
 from lexloom.evaluate.masked import MaskedEvaluation
 from lexloom.evaluate.masked import evaluate_masked as measure_masked
@@ -32,20 +33,27 @@ MEASURES = {
     "target_accuracy": "accuracy at target tokens",
     "perplexity_per_target_token": "perplexity per target token",
     "nats_per_target_token": "nats per target token",
+    "foretold_accuracy": "accuracy at words",
+    "perplexity_per_foretold_word": "perplexity per word",
+    "perplexity_from_before": "from the words before",
+    "perplexity_from_behind": "from the words behind",
+    "nats_per_foretold_word": "nats per word",
 }
-MEASURE: dict[str, Callable[..., MaskedEvaluation | PairsEvaluation]] = {
-    "encoder": measure_masked,
+MEASURE: dict[str, Callable[..., MaskedEvaluation | PairsEvaluation | ForetoldEvaluation]] = {
+    "masked": measure_masked,
+    "pretraining": measure_masked,
+    "bidirectional": evaluate_foretold,
     "encoder-decoder": evaluate_pairs,
 }
-"""By the kind of model."""
-OBJECTIVE_OF_HEAD = {"masked": "masked", "pretraining": "masked+next"}
+"""By the encoder's head, or the kind of model."""
+OBJECTIVE_OF_HEAD = {"masked": "masked", "pretraining": "masked+next", "bidirectional": "bidirectional"}
 """What an encoder was trained for; an encoder-decoder that doesn't say it is taken to restore spans, as T5 does."""
 
 
 def evaluate_masked(model: Any, parts: Parts, validation: Windows, prepared: Path, *, name: str, out: Path) -> Results:
     """Measure a model in memory and write `out`/results.json, of the same shape as `evaluate`'s."""
     settings = parts.recipe.train
-    measure = MEASURE[parts.objective.kind]
+    measure = MEASURE[parts.objective.head or parts.objective.kind]
     with progress("scoring hidden tokens", len(validation)) as tick:
         found = measure(
             model, parts.objective, validation, seed=settings.seed, batch_windows=settings.micro_batch, tick=tick
@@ -76,7 +84,7 @@ def _measured(folder: Path, prepared: Path) -> Results:
     context = min(contents.model.config.context, recipe.get("train", {}).get("context", MOST_TOKENS))
     boundaries = recipe.get("train", {}).get("boundaries", True)
     windows = Windows(shards, objective.window_tokens(context), boundaries=boundaries)
-    measure = MEASURE[objective.kind]
+    measure = MEASURE[objective.head or objective.kind]
     with progress(f"scoring hidden tokens with {folder}", len(windows)) as tick:
         found = measure(contents.model, objective, windows, seed=0, batch_windows=BATCH_WINDOWS, tick=tick)
     return {"folder": str(folder), **found.to_json()}

@@ -17,7 +17,8 @@ class ModelSettings(Settings):
 
     family: str = "llama"
     """The architecture. Decoders: "gpt" (GPT-2) or "llama" (rotary positions, RMSNorm, gated feed-forward). Encoders:
-    "bert" or "modernbert" (rotary positions, norms first, gated, local and global layers). Encoder-decoders:
+    "bert", "modernbert" (rotary positions, norms first, gated, local and global layers) or "elmo" (two-way LSTMs over
+    words that it reads as bytes). Encoder-decoders:
     "transformer" (of 2017) or "t5" (relative positions, RMSNorm)."""
     preset: str | None = None
     """A named size of the family, for example "toy" or "smollm2-135m"; keys given beside it win."""
@@ -33,8 +34,9 @@ class Recipe(Settings):
 
     objective: str = "causal"
     """What the model learns: "causal" is to foretell the next token; for encoders, "masked" is to find hidden tokens,
-    "masked+next" also whether one half of a text follows the other (BERT); for encoder-decoders, "denoise" is to write
-    what was cut out (T5), "prefix" to write the rest of a text."""
+    "masked+next" also whether one half of a text follows the other (BERT), "bidirectional" is to foretell words from
+    either side (ELMo); for encoder-decoders, "denoise" is to write what was cut out (T5), "prefix" to write the rest of
+    a text."""
     prepare: PrepareSettings = Field(default_factory=PrepareSettings)
     """Text in, tokens out."""
     model: ModelSettings = Field(default_factory=ModelSettings)

@@ -9,7 +9,7 @@ Axes: T tokens, W words, C characters of a word's row.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ import tokenizers
 from numpy.typing import NDArray
 from tokenizers import Regex, decoders, models, pre_tokenizers
 
-from lexloom.text.byte_letters import LETTERS
+from lexloom.text.byte_letters import BYTE_OF, LETTERS
 
 BYTES = 256
 MARK_ID = ord(" ")
@@ -60,6 +60,16 @@ def count_words(texts: Sequence[str], inner: tokenizers.Tokenizer) -> Counter[st
     for text in texts:
         counts.update(word for word, _ in inner.pre_tokenizer.pre_tokenize_str(text))
     return counts
+
+
+def vocabulary_of(token: Callable[[int], str | None], vocab_size: int) -> dict[bytes, int]:
+    """The words among the tokens of such a tokenizer, as bytes without the mark → their ids."""
+    names = ((token(number) or "", number) for number in range(CHARACTERS, vocab_size))
+    return {
+        bytes(BYTE_OF[letter] for letter in name[1:]): number
+        for name, number in names
+        if name.startswith(MARK) and len(name) > 1
+    }
 
 
 class Words(NamedTuple):
