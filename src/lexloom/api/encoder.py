@@ -14,8 +14,10 @@ from lexloom.api.answering import one_or_many, predictions, warn_of_cuts
 from lexloom.base.errors import FolderError, UserError
 from lexloom.base.ledger import Ledger
 from lexloom.evaluate.embedding import PLAIN, Vectors, embed
+from lexloom.evaluate.words import Neighbour, WordTable
 from lexloom.models.folder import ModelFolder
 from lexloom.models.sentences import Pooling
+from lexloom.stages.words import word_table
 from lexloom.tasks import Prediction
 from lexloom.tasks.folder import TaskModel, task_model
 from lexloom.tasks.masks import Candidate, fill
@@ -154,12 +156,24 @@ class Encoder:
         size = float(np.linalg.norm(one_D) * np.linalg.norm(two_D))
         return float(one_D @ two_D) / size if size > 0 else 0.0
 
+    def neighbours(self, word: str, *, top: int = 10) -> list[Neighbour]:
+        """The `top` words whose vectors are nearest to a word's, for models of word vectors."""
+        return self._words.neighbours(word, top=top)
+
+    def analogy(self, a: str, b: str, c: str, *, top: int = 10) -> list[Neighbour]:
+        """What is to c as b is to a, for models of word vectors: `analogy("man", "king", "woman")`."""
+        return self._words.analogy(a, b, c, top=top)
+
     def fill(self, text: str, *, top: int = 5) -> list[list[Candidate]]:
         """For each mask in the text, the `top` most probable tokens; a mask is the tokenizer's own, `[MASK]`."""
         return fill(self.module, self.tokenizer, text, top=top)
 
     def __repr__(self) -> str:
         return f"Encoder({str(self.path)!r}, family={self.family!r}, head={self.config.head!r})"
+
+    @cached_property
+    def _words(self) -> WordTable:
+        return word_table(self._contents, self.path)
 
     @cached_property
     def _task(self) -> TaskModel:

@@ -1,6 +1,7 @@
 """Commands that let a model write, answer and read."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +17,8 @@ from lexloom.cli.shared import (
     print_result,
     read_sampling,
 )
+
+LOOPBACK = "127.0.0.1"
 
 
 @app.command(rich_help_panel="Use")
@@ -115,6 +118,27 @@ def embed(
 
 
 @app.command(rich_help_panel="Use")
+def neighbours(
+    folder: Folder,
+    words: Annotated[list[str], typer.Argument(metavar="WORD...", help="Words to look up.")],
+    top: Annotated[int, typer.Option(min=1, help="How many are shown.")] = 10,
+    analogy: Annotated[
+        bool, typer.Option("--analogy", help="Of three words: what is to the third as the second is to the first.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show the words whose vectors are nearest to a word's.
+
+    Example: lexloom neighbours run/model moon 月光
+
+    Example: lexloom neighbours run/model man king woman --analogy
+    """
+    from lexloom.stages import words as stage
+
+    print_result(stage.neighbours(folder, words, top=top, analogy=analogy), stage.describe_neighbours, json=json)
+
+
+@app.command(rich_help_panel="Use")
 def fill(
     folder: Folder,
     text: Annotated[str, typer.Argument(help="A text with a mask, such as [MASK], or several.")],
@@ -130,3 +154,37 @@ def fill(
 
     top = load_recipe(stage.FillSettings, None, settings or ()).top
     print_result(stage.fill(folder, text, top=top), stage.describe, json=json)
+
+
+@app.command(rich_help_panel="Use")
+def serve(
+    folders: Annotated[
+        list[str], typer.Argument(metavar="[NAME=]FOLDER...", help="Model folders, and the names that clients use.")
+    ],
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; beyond this machine only with a key.")
+    ] = LOOPBACK,
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    key_file: Annotated[
+        Path | None, typer.Option(help="A file of keys, one a line; LEXLOOM_KEY may hold one more.")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="A further name of this server, such as a proxy's; may be repeated.")
+    ] = None,
+    log_prompts: Annotated[bool, typer.Option("--log-prompts", help="Write what people ask into the log.")] = False,
+) -> None:
+    """Answer over HTTP: OpenAI's routes and those of tasks (needs the extra serve).
+
+    Example: lexloom serve run/model sentiment=reviews/model --port 8000
+    """
+    from lexloom.serve.settings import ServeSettings, read_keys
+    from lexloom.serve.start import serve as run
+
+    settings = ServeSettings(
+        host=host,
+        port=port,
+        keys=read_keys(key_file),
+        allowed_hosts=tuple(allow_host or ()),
+        log_prompts=log_prompts,
+    )
+    raise typer.Exit(run(folders, settings))

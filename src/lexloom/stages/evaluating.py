@@ -8,14 +8,15 @@ from lexloom.base.errors import UserError
 from lexloom.evaluate.fewshot.queries import ASKING
 from lexloom.models import FAMILIES
 from lexloom.models.folder import read_config, read_facts
+from lexloom.nn.static import StaticConfig
 from lexloom.stages import evaluate as language
 from lexloom.stages import evaluate_masked as masked
 from lexloom.stages import evaluate_tasks as tasks
-from lexloom.stages import few_shot
+from lexloom.stages import few_shot, words
 from lexloom.stages.evaluate import Results
 from lexloom.stages.evaluate_decoders import decoder_task
 
-WRITES, FINDS, UNDERSTANDS = "writes", "finds what is hidden", "does a task"
+WRITES, FINDS, UNDERSTANDS, LISTS = "writes", "finds what is hidden", "does a task", "has vectors of words"
 
 
 def evaluate(
@@ -67,6 +68,8 @@ def evaluate(
         return tasks.evaluate_tasks(paths, data, changes=changes, task=task, out=out)
     if changes:
         raise UserError(f"task.{next(iter(changes))} is for models that were fine-tuned", where=folders[0])
+    if kinds[0] == LISTS:
+        return words.evaluate_words(paths, data, out=out)
     if kinds[0] == FINDS:
         return masked.evaluate_folders(paths, data, out=out)
     return language.evaluate(paths, data, out=out)
@@ -78,6 +81,8 @@ def describe(results: Results) -> str:
         return few_shot.describe(results)
     if "task" in results:
         return tasks.describe(results)
+    if "words" in results:
+        return words.describe_words(results)
     first = results["models"][0]
     return masked.describe(results) if "sequences" in first else language.describe(results)
 
@@ -90,4 +95,6 @@ def kind_of(folder: Path) -> str:
         return WRITES
     if kind == "encoder-decoder":
         return UNDERSTANDS if read_facts(folder).get("task") else FINDS
+    if isinstance(config, StaticConfig) and not read_facts(folder).get("task"):
+        return LISTS
     return FINDS if config.head in ("masked", "pretraining") else UNDERSTANDS
