@@ -17,8 +17,7 @@ from lexloom.cli.shared import (
     print_result,
     read_sampling,
 )
-
-LOOPBACK = "127.0.0.1"
+from lexloom.serve.settings import LOOPBACK
 
 
 @app.command(rich_help_panel="Use")

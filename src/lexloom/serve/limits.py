@@ -45,12 +45,16 @@ class Limits:
     """Requests under way; further ones are told to come back."""
     concurrent_per_key: int = 128
     """Requests under way that come with the same key."""
+    tokens: int = 32_768
+    """Tokens of prompts and replies that one model works on at a time; at least its context."""
     queue: int = 128
     """Texts that wait for a model."""
     requests_per_minute: int = 60_000
     """Requests that come with the same key."""
     deadline_s: float = 600.0
     """Seconds from the body until the answer is complete."""
+    stuck_s: float = 300.0
+    """Seconds for one step of a model, after which it counts as failed."""
     drain_s: float = 30.0
     """Seconds that running requests are given when the server is told to end."""
 

@@ -1,7 +1,7 @@
 """A model folder, opened for the server: what it can be asked, and what answers."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,11 @@ from lexloom.models.golden import check_golden
 from lexloom.models.sentences import Pooling
 from lexloom.nn.inference import lay_out_for_few_rows
 from lexloom.nn.linear import pack_for_inference
+from lexloom.serve import engine
 from lexloom.serve.jobs import Engine
+from lexloom.serve.limits import Limits
 from lexloom.serve.schema import Model
+from lexloom.serve.worker import Worker
 from lexloom.tasks.folder import TaskModel, changed, task_model
 from lexloom.text.chat import CHAT_FORMATS, ChatFormat, chat_format_of
 from lexloom.text.tokenizers import Tokenizer
@@ -94,8 +97,8 @@ def named_folders(words: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def open_model(name: str, path: Path, new_engine: Callable[[ModelFolder], Engine]) -> Served:
-    """Load a folder, replay its golden inputs as it is laid out for use, and start its engine.
+def open_model(name: str, path: Path, worker: Worker, limits: Limits) -> Served:
+    """Load a folder, replay its golden inputs as it is laid out for use, and let the worker work for it.
 
     Raises FolderError and DamagedError.
     """
@@ -110,7 +113,13 @@ def open_model(name: str, path: Path, new_engine: Callable[[ModelFolder], Engine
     return Served(
         name=name,
         about=_about(name, contents, task, _routes(contents, speaker, task)),
-        engine=new_engine(contents),
+        engine=engine.Engine(
+            contents.model,
+            tokenizer,
+            worker,
+            tokens=max(limits.tokens, contents.model.config.context),
+            queue_jobs=limits.queue,
+        ),
         tokenizer=tokenizer,
         speaker=speaker,
         task=task,

@@ -29,10 +29,12 @@ def _serve(words: Sequence[str], settings: ServeSettings) -> int:
     from lexloom.serve.listening import run
     from lexloom.serve.log import Log
     from lexloom.serve.models import named_folders, open_model
+    from lexloom.serve.worker import Worker
 
     models, log, status = {}, Log(prompts=settings.log_prompts), Status()
+    worker = Worker(stuck_after_s=settings.limits.stuck_s)
     for name, path in named_folders(words).items():
-        models[name] = open_model(name, path, settings.limits)
+        models[name] = open_model(name, path, worker, settings.limits)
         say(f"{name}: {', '.join(models[name].routes)}")
     say(f"Listening on http://{settings.host}:{settings.port}  (Ctrl-C ends)")
     engines = [served.engine for served in models.values()]
