@@ -17,10 +17,10 @@ from torch import Tensor
 from lexloom.base.errors import UserError
 from lexloom.data.shards import EncodedDocument, TokenShards
 from lexloom.evaluate.perplexity import DocumentScores
+from lexloom.nn import likelihood
 
 BATCH_TOKENS = 4096  # tokens that pass through the model at once
 GROUP_TOKENS = 1 << 18  # tokens whose windows are sorted by length together; bounds memory
-CHUNK_SCORES = 1 << 22  # vocabulary scores held at once: 16 MB
 
 Floats = npt.NDArray[np.float32]
 Tick = Callable[[int], None]
@@ -177,13 +177,7 @@ def _score_batch(
 
 
 def _log_probabilities(model: Decoder, x_TD: Tensor, places_S: Tensor, targets_S: Tensor) -> Floats:
-    chunk = max(16, CHUNK_SCORES // model.config.vocab_size)
-    parts = []
-    for start in range(0, len(places_S), chunk):
-        scores_SV = model.scores(x_TD[places_S[start : start + chunk]]).float()
-        targets_S1 = targets_S[start : start + chunk, None]
-        parts.append(scores_SV.gather(1, targets_S1)[:, 0] - scores_SV.logsumexp(1))
-    found_S: Floats = torch.cat(parts).numpy()
+    found_S: Floats = likelihood.log_probabilities(model, x_TD[places_S], targets_S).numpy()
     if not np.isfinite(found_S).all():
         raise UserError(
             "the model gave scores that aren't finite numbers",

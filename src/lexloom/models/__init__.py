@@ -8,7 +8,21 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from lexloom.models import bert, bow, elmo, glove, gpt, llama, modernbert, ngram, rnn, t5, transformer, word2vec
+from lexloom.models import (
+    bert,
+    bow,
+    elmo,
+    glove,
+    gpt,
+    llama,
+    modernbert,
+    ngram,
+    rnn,
+    rnn_attention,
+    t5,
+    transformer,
+    word2vec,
+)
 from lexloom.nn.checks import check_choice
 from lexloom.nn.published import LABELLED, Published
 
@@ -93,6 +107,7 @@ FAMILIES: dict[str, Family] = {
     "modernbert": _family(modernbert),
     "transformer": _family(transformer),
     "t5": _family(t5),
+    "rnn-attention": _family(rnn_attention),
     "word2vec": _family(word2vec),
     "glove": _family(glove),
     "elmo": _family(elmo),
@@ -110,6 +125,7 @@ MODEL_TYPES = {
     "marian": "transformer",
     "t5": "t5",
     "mt5": "t5",
+    "rnn-attention": "rnn-attention",
     "word2vec": "word2vec",
     "glove": "glove",
     "elmo": "elmo",

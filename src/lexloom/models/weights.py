@@ -115,7 +115,9 @@ def _publish(tensor: Tensor, published: Published) -> Iterator[tuple[str, Tensor
 
 
 def _join(parts: list[Source], published: Published) -> Tensor:
-    """The inverse of `_publish`, in new memory."""
+    """The inverse of `_publish`, in new memory unless it is mapped."""
+    if published.mapped:
+        return _in_full(parts[0].read())
     tensors = [part.read().t() if published.transposed else part.read() for part in parts]
     if published.as_row:
         tensors = [tensor[0] for tensor in tensors]
@@ -124,6 +126,11 @@ def _join(parts: list[Source], published: Published) -> Tensor:
     for target, tensor in zip(torch.split(joined, [len(tensor) for tensor in tensors]), tensors, strict=True):
         target.copy_(tensor)
     return joined
+
+
+def _in_full(tensor: Tensor) -> Tensor:
+    """Half precision as float32; everything else as it is."""
+    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def _split_by_size(tensors: Mapping[str, Tensor], max_shard_bytes: int) -> list[dict[str, Tensor]]:

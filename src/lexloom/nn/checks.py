@@ -17,6 +17,7 @@ SIZE_BOUNDS = {
     "ffn_width": 1 << 20,
     "vocab_size": 1 << 22,
     "context": 1 << 24,
+    "order": 32,
     "types": 1 << 10,
     "labels": 1 << 20,
     "window": 1 << 24,

@@ -1,6 +1,8 @@
-"""How probable each target is under a large vocabulary, with a gradient, without ever holding all scores.
+"""How probable each target is under a large vocabulary, without ever holding all scores.
 
-Axes: S targets, D width, V vocabulary, C targets of one chunk.
+What a decoder has for it is one of two: `head_weight_VD`, the matrix that makes scores out of states, or, where no
+matrix does (counted models), `log_probabilities(x_SD, targets_S)`.
+Axes: T tokens, S targets, D width, V vocabulary, C targets of one chunk.
 """
 
 from collections.abc import Iterator
@@ -11,7 +13,32 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lexloom.nn.linear import add_product_, product
-from lexloom.nn.loss import CHUNK_SCORES, MIN_CHUNK_TOKENS
+from lexloom.nn.loss import CHUNK_SCORES, IGNORE, MIN_CHUNK_TOKENS, vocabulary_loss
+
+SCORES_AT_ONCE = 1 << 22
+"""Vocabulary scores held at once where no gradient is wanted: 16 MB."""
+
+
+def total_nats(model: Any, x_TD: Tensor, targets_T: Tensor) -> Tensor:
+    """Sum over tokens of −log p(target), a scalar with a gradient if the model has any; IGNORE costs nothing."""
+    if not hasattr(model, "log_probabilities"):
+        return vocabulary_loss(x_TD, model.head_weight_VD, targets_T)
+    kept_T = targets_T != IGNORE
+    found_S: Tensor = model.log_probabilities(x_TD[kept_T], targets_T[kept_T])
+    return -found_S.sum(dtype=torch.float64).float()
+
+
+def log_probabilities(model: Any, x_SD: Tensor, targets_S: Tensor) -> Tensor:
+    """log p(target) of each target (S), float32, for measuring; a chunk of scores is held at a time."""
+    if hasattr(model, "log_probabilities"):
+        found_S: Tensor = model.log_probabilities(x_SD, targets_S)
+        return found_S
+    chunk = max(16, SCORES_AT_ONCE // model.config.vocab_size)
+    parts = []
+    for x_CD, targets_C in zip(torch.split(x_SD, chunk), torch.split(targets_S, chunk), strict=True):
+        scores_CV = model.scores(x_CD).float()
+        parts.append(scores_CV.gather(1, targets_C[:, None])[:, 0] - scores_CV.logsumexp(1))
+    return torch.cat(parts)
 
 
 def target_nats(x_SD: Tensor, head_weight_VD: Tensor, targets_S: Tensor, *, chunk_targets: int | None = None) -> Tensor:

@@ -13,13 +13,15 @@ class Published:
     """One of our parameters in a published file.
 
     `names` are the published tensors; several are joined along our rows, `rows` of each. `transposed` files hold
-    matrices as (inputs, outputs); with `as_row` they hold our vector as a matrix of one row.
+    matrices as (inputs, outputs); with `as_row` they hold our vector as a matrix of one row. A `mapped` one is used
+    where it lies in the file, so that it may be larger than memory; it is never changed.
     """
 
     names: tuple[str, ...]
     rows: tuple[int, ...] = ()
     transposed: bool = False
     as_row: bool = False
+    mapped: bool = False
 
 
 def read_config(

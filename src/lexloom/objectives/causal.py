@@ -10,7 +10,8 @@ import torch
 
 from lexloom.data.batches import Windows
 from lexloom.data.masking import MaskingSettings
-from lexloom.nn.loss import IGNORE, vocabulary_loss
+from lexloom.nn.likelihood import total_nats
+from lexloom.nn.loss import IGNORE
 from lexloom.objectives.contract import Batch, Loss, Objective, RowGenerator
 from lexloom.text.tokenizers import Tokenizer
 
@@ -30,8 +31,7 @@ def make_batch(windows: Windows, indices: list[int], rng: RowGenerator) -> Batch
 def loss(model: Any, batch: Batch) -> Loss:
     """The sum of −log p(next token) in nats, over the tokens that have a next one."""
     x_BLD = model.hidden(batch.ids_BL, runs=batch.runs)
-    total = vocabulary_loss(x_BLD.flatten(0, 1), model.head_weight_VD, batch.targets.flatten())
-    return Loss(total, batch.count)
+    return Loss(total_nats(model, x_BLD.flatten(0, 1), batch.targets.flatten()), batch.count)
 
 
 CAUSAL = Objective(make_batch, loss)

@@ -32,4 +32,5 @@ def finetune(
 
 def describe(outcome: Outcome) -> str:
     """The outcome for people."""
-    return f"{outcome.steps:,} steps; the model is in {outcome.model}"
+    steps = f"{outcome.steps:,} steps; the" if outcome.steps else "The"
+    return f"{steps} model is in {outcome.model}"

@@ -60,7 +60,8 @@ def pretrain(
 
 def describe(outcome: Outcome) -> str:
     """The outcome for people."""
-    return f"{outcome.steps:,} steps; the model is in {outcome.model}"
+    steps = f"{outcome.steps:,} steps; the" if outcome.steps else "The"
+    return f"{steps} model is in {outcome.model}"
 
 
 def _work(parts: Parts, prepared: Path, sampler: Sampler) -> Work:

@@ -7,6 +7,7 @@ import torch
 from lexloom.base.errors import UserError
 from lexloom.evaluate import scoring
 from lexloom.evaluate.scoring import score_documents
+from lexloom.nn import likelihood
 from tests.scripted import ScriptedDecoder, scrambled
 
 START = 0
@@ -45,7 +46,7 @@ def test_batch_group_and_chunk_sizes_change_nothing(monkeypatch):
     whole = list(score_documents(model, texts, start_id=START))
     for batch, group, chunk in ((1, 1, 1), (20, 25, 100), (33, 10_000, 64 * 17)):
         monkeypatch.setattr(scoring, "GROUP_TOKENS", group)
-        monkeypatch.setattr(scoring, "CHUNK_SCORES", chunk)
+        monkeypatch.setattr(likelihood, "SCORES_AT_ONCE", chunk)
         again = list(score_documents(model, texts, start_id=START, batch_tokens=batch))
         assert [found == pytest.approx(expected, abs=1e-5) for found, expected in zip(again, whole, strict=True)]
         assert [len(found) for found in again] == [len(text) for text in texts]
