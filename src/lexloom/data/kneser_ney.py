@@ -14,6 +14,7 @@ Axes: V vocabulary, G n-grams of one order.
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
