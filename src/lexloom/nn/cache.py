@@ -30,7 +30,7 @@ class Cache:
         shape = (layers, batch, kv_heads, tokens, head_width)
         # Unwritten cells are masked, but must be finite: 0 · NaN is NaN
         self._keys, self._values = _zeros(shape, device), _zeros(shape, device)
-        self._places: tuple[Tensor, Tensor] | None = None
+        self._cells: tuple[Tensor, Tensor] | None = None
         self.lengths = [0] * batch
 
     @property
@@ -63,7 +63,7 @@ class Cache:
                 fix="Shorten the prompt, ask for fewer new tokens, or make the cache larger.",
             )
         rows = torch.arange(batch, device=self._keys.device)
-        self._places = None if self.even else (rows[:, None], self.positions(new_tokens))
+        self._cells = None if self.even else (rows[:, None], self.positions(new_tokens))
 
     def append(self, layer: int, k_BLGK: Tensor, v_BLGK: Tensor) -> tuple[Tensor, Tensor]:
         """Store the new keys and values of one layer behind each row's old ones.
@@ -72,12 +72,12 @@ class Cache:
         """
         batch, new = k_BLGK.shape[:2]
         keys_BGNK, values_BGNK = self._keys[layer, :batch], self._values[layer, :batch]
-        if self._places is None:
+        if self._cells is None:
             here = slice(self.lengths[0], self.lengths[0] + new)
             keys_BGNK[:, :, here] = k_BLGK.transpose(1, 2)
             values_BGNK[:, :, here] = v_BLGK.transpose(1, 2)
         else:
-            rows_B1, places_BL = self._places
+            rows_B1, places_BL = self._cells
             keys_BGNK[rows_B1, :, places_BL] = k_BLGK
             values_BGNK[rows_B1, :, places_BL] = v_BLGK
         longest = max(self.lengths) + new
