@@ -57,7 +57,7 @@ class Figure:
     lower_is_better: bool = False
 
     def __str__(self) -> str:
-        times, digits = (100, 1) if self.percent else (1, 4)
+        times, digits = (100, 2) if self.percent else (1, 4)
         value = f"{times * self.value:.{digits}f}"
         if self.low is None or self.high is None:
             return value

@@ -170,7 +170,7 @@ def _compare(task: Task, examples: Sequence[Any], first: Contender, second: Cont
 def _verdict(found: Difference, pair: Mapping[str, str], *, percent: bool, lower_is_better: bool) -> str:
     first, second = pair["first"], pair["second"]
     better, worse = (second, first) if (found.value > 0) != lower_is_better else (first, second)
-    times, digits, unit = (100, 1, " points") if percent else (1, 4, "")
+    times, digits, unit = (100, 2, " points") if percent else (1, 4, "")
     size = f"{times * abs(found.value):.{digits}f}{unit} of {pair['metric']}"
     start = f"{better} is better than {worse} by {size}" if found.real else f"{second} and {first} can't be told apart"
     between = f"{times * found.low:+.{digits}f} to {times * found.high:+.{digits}f}"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lexloom.evaluate.tasks import judge
+from lexloom.evaluate.tasks import Figure, judge
 from lexloom.labelled.views import view
 from lexloom.tasks import Prediction, Setting, Task
 
@@ -28,18 +28,9 @@ def judged(task: Task, examples: Sequence[Any], predictions: Sequence[Prediction
 
 
 def describe_figures(split: str, row: Row) -> str:
-    """The figures for people: `test: accuracy 91.2 (89.8 to 92.5), …`."""
-    parts = [f"{name} {shown(figure)}" for name, figure in row["figures"].items()]
+    """The figures for people: `test: accuracy 91.20 (89.80–92.50), …`."""
+    parts = [f"{name} {Figure(**figure)}" for name, figure in row["figures"].items()]
     return f"{split}: {', '.join(parts) if parts else 'no labels'} on {row['examples']:,} examples"
-
-
-def shown(figure: Row) -> str:
-    """A figure as the field states it, with its interval."""
-    times, digits = (100, 2) if figure["percent"] else (1, 4)
-    value = f"{times * figure['value']:.{digits}f}"
-    if figure["low"] is None:
-        return value
-    return f"{value} ({times * figure['low']:.{digits}f} to {times * figure['high']:.{digits}f})"
 
 
 def lines_of(task: Task, examples: Sequence[Any], predictions: Sequence[Prediction], setting: Setting) -> list[Row]:

@@ -49,7 +49,7 @@ def test_two_models_are_compared_on_the_same_examples(folders, data, tmp_path):
     shown = describe(results)
     for part in ("accuracy", "confuses", "script", "32 examples with a label, 1 without", comparison["verdict"]):
         assert part in shown
-    assert f"{100 * first['figures']['accuracy']['value']:.1f} (" in shown
+    assert f"{100 * first['figures']['accuracy']['value']:.2f} (" in shown
 
 
 def test_a_model_does_not_differ_from_itself(folders, data):
