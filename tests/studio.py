@@ -5,6 +5,7 @@ import io
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -12,12 +13,14 @@ from typing import Any
 
 from lexloom.serve.app import app
 from lexloom.serve.gate import Gate, Status
+from lexloom.serve.limits import Limits
 from lexloom.serve.listening import Listener, listen
 from lexloom.serve.log import Log, take_over
 from lexloom.serve.models import Served, open_model
 from lexloom.serve.settings import ServeSettings
 from lexloom.serve.studio.routes import studio_routes
 from lexloom.serve.studio.settings import StudioSettings
+from lexloom.serve.worker import Worker
 from tests.folders import write_model
 from tests.listening import WAIT_S, wait_until
 from tests.serving import FakeEngine, fake_model, fake_tokenizer
@@ -32,28 +35,26 @@ class Contrary(FakeEngine):
     """Says the prompt backwards, so that two answers differ."""
 
     async def _pieces(self, job: Any) -> Any:
-        from dataclasses import replace
-
         async for piece in super()._pieces(replace(job, prompt_ids=job.prompt_ids[::-1])):
             yield piece
 
 
 @cache
 def readers() -> dict[str, Served]:
-    """A tiny model for each task, and a masked one."""
-    place = Path(mkdtemp(prefix="lexloom-studio-"))
+    """A tiny model for each task, and a masked one; their engine is a fake, so that no thread stays."""
+    place, worker = Path(mkdtemp(prefix="lexloom-studio-")), Worker()
     folders = {task: write_task_model(place / task, task) for task in TASKS}
     folders["masked"] = write_model(place / "masked", family="bert", kind="wordpiece", head="masked")
-    return {
-        name: open_model(name, folder, lambda contents: FakeEngine(contents.tokenizer))
-        for name, folder in folders.items()
-    }
+    opened = {name: open_model(name, folder, worker, Limits()) for name, folder in folders.items()}
+    for served in opened.values():
+        served.engine.close()
+    return {name: replace(served, engine=FakeEngine(served.tokenizer)) for name, served in opened.items()}
 
 
 def studio_models() -> dict[str, Served]:
     """All of them, and two that write."""
     tokenizer = fake_tokenizer()
-    engines = (FakeEngine(tokenizer, step_s=0.002), Contrary(tokenizer, step_s=0.002))
+    engines = (FakeEngine(tokenizer, step_s=0.005), Contrary(tokenizer, step_s=0.005))
     speakers = {name: fake_model(engine, name=name) for name, engine in zip(SPEAKERS, engines, strict=True)}
     return {**speakers, **readers()}
 
@@ -69,10 +70,9 @@ def studio_server(studio: StudioSettings, *, keys: tuple[str, ...] = ()) -> Iter
     """Its address, while it listens."""
     settings, status, log = ServeSettings(port=0, keys=keys), Status(), Log(io.StringIO())
     take_over("uvicorn.error", log)
+    application = studio_app(studio, settings, status=status, log=log)
     bound = listen(settings)
-    listener = Listener(
-        studio_app(studio, settings, status=status, log=log), settings, status=status, engines=[], log=log
-    )
+    listener = Listener(application, settings, status=status, engines=[], log=log)
     thread = threading.Thread(target=lambda: listener.run(sockets=[bound]))
     thread.start()
     try:

@@ -1,27 +1,15 @@
 """Explanations of what served models answer."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+import asyncio
 from typing import Any
 
-import torch
-
 from lexloom.serve.models import Served
+from lexloom.serve.threads import aside
 from lexloom.stages.explain import explain_one, explainable
-from lexloom.tasks.folder import TaskModel
 from lexloom.tasks.paths import BEGINS
 
 ASKABLE = ("classify", "relation", "tag")
 """Tasks in which one may ask about another label than the model's answer."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """An example, and what is asked about it."""
-
-    texts: tuple[str, ...]
-    label: str | None
 
 
 def askable_labels(served: Served) -> list[str] | None:
@@ -36,15 +24,13 @@ def askable_labels(served: Served) -> list[str] | None:
     return list(labels)
 
 
-async def explanation(served: Served, asked: Asked) -> dict[str, Any]:
-    """What `lexloom explain --json` says of one example. Raises UserError for what can't be explained."""
-    assert served.task is not None, "only models that do a task are asked to explain it"
-    (found,) = await served.engine.run(partial(_explained, served.task), [asked])
-    plain: dict[str, Any] = found
-    return plain
+async def explanation(served: Served, texts: tuple[str, ...], label: str | None, turns: asyncio.Lock) -> dict[str, Any]:
+    """What `lexloom explain --json` says of one example; see `stages.explain` for the errors.
 
-
-def _explained(task: TaskModel, examples: Sequence[Asked]) -> list[dict[str, Any]]:
-    """Runs in the model's own thread, where no gradient is kept unless one says so."""
-    with torch.inference_mode(False), torch.enable_grad():
-        return [explain_one(task, each.texts, label=each.label) for each in examples]
+    An explanation takes hundreds of passes through the model. So it isn't made in the thread in which models write,
+    where everybody would wait for it, but beside it, and one at a time: `turns`.
+    """
+    task = served.task
+    assert task is not None, "only models that do a task are asked to explain it"
+    async with turns:
+        return await aside(lambda: explain_one(task, texts, label=label))

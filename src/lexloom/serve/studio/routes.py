@@ -15,10 +15,11 @@ from lexloom.serve.models import Served
 from lexloom.serve.service import Service
 from lexloom.serve.studio.answers import answer
 from lexloom.serve.studio.ballot import Ballot
-from lexloom.serve.studio.explaining import Asked, askable_labels, explanation
+from lexloom.serve.studio.explaining import askable_labels, explanation
 from lexloom.serve.studio.page import studio_page
 from lexloom.serve.studio.schema import ExplainRequest, PairRequest, RunRequest, UndoRequest, VoteRequest
 from lexloom.serve.studio.settings import StudioSettings
+from lexloom.serve.threads import aside
 from lexloom.serve.votes import Votes
 
 FILL = "/v1/fill"
@@ -56,6 +57,7 @@ class Studio:
     def __init__(self, settings: StudioSettings) -> None:
         """Makes the file of votes if there is none. Raises UserError, DamagedError."""
         self._settings = settings
+        self._turns = asyncio.Lock()
         self._votes = None if settings.votes is None else Votes(settings.votes)
         self._ballot = None if self._votes is None else Ballot(self._votes)
 
@@ -85,7 +87,7 @@ class Studio:
         served = service.models.get(request.model)
         if served is None or askable_labels(served) is None:
             raise ApiError(404, f"no model {request.model[:80]!r} can be explained here", param="model")
-        return await explanation(served, Asked(tuple(request.texts), request.label))
+        return await explanation(served, tuple(request.texts), request.label, self._turns)
 
     # ---- runs ----
 
@@ -93,19 +95,19 @@ class Studio:
         """The runs of the folder."""
         from lexloom.serve.studio.runs import list_runs
 
-        return {"runs": await asyncio.to_thread(list_runs, self._runs)}
+        return {"runs": await aside(lambda: list_runs(self._runs))}
 
     async def run(self, service: Service, request: RunRequest, caller: Caller) -> Mapping[str, Any]:
         """One of them."""
         from lexloom.serve.studio.runs import show_run
 
-        return await asyncio.to_thread(show_run, self._runs, request.name)
+        return await aside(lambda: show_run(self._runs, request.name))
 
     async def report(self, service: Service, request: RunRequest, caller: Caller) -> Response:
         """The page that the run wrote about itself."""
         from lexloom.serve.studio.runs import report_of
 
-        html = await asyncio.to_thread(report_of, self._runs, request.name)
+        html = await aside(lambda: report_of(self._runs, request.name))
         return Response(html, media_type="text/html")
 
     # ---- votes ----
@@ -118,21 +120,21 @@ class Studio:
 
     async def vote(self, service: Service, request: VoteRequest, caller: Caller) -> Mapping[str, Any]:
         """Keep a vote."""
-        await asyncio.to_thread(self._ballots.vote, request.pair, request.choice, caller.owner)
+        await aside(lambda: self._ballots.vote(request.pair, request.choice, caller.owner))
         return {"kept": True}
 
     async def undo(self, service: Service, request: UndoRequest, caller: Caller) -> Mapping[str, Any]:
         """Take one back."""
-        await asyncio.to_thread(self._ballots.undo, request.pair, caller.owner)
+        await aside(lambda: self._ballots.undo(request.pair, caller.owner))
         return {"kept": False}
 
     async def results(self, service: Service, request: None, caller: Caller) -> Mapping[str, Any]:
         """What the votes say."""
-        return {"results": await asyncio.to_thread(self._ballots.results, caller.owner)}
+        return {"results": await aside(lambda: self._ballots.results(caller.owner))}
 
     async def export(self, service: Service, request: None, caller: Caller) -> Response:
         """All votes, a line of JSON each."""
-        rows = await asyncio.to_thread(self._ballots.export, caller.owner)
+        rows = await aside(lambda: self._ballots.export(caller.owner))
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         return Response(lines, media_type="application/jsonl")
 

@@ -41,6 +41,12 @@ function menu(panels) {
   });
 }
 
+// The skip link leads to the panel that is open, which isn't a place of its own.
+by("skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  by("main").focus();
+});
+
 function open(panels, { focus }) {
   const chosen = panels.find(({ id }) => `#${id}` === location.hash) ?? panels[0];
   for (const { id } of panels) by(`panel-${id}`).hidden = id !== chosen.id;
@@ -64,7 +70,7 @@ async function start() {
     by("panels").replaceChildren(...menu(panels));
     by("main").replaceChildren(...panels.map((panel) => panel.build(modelsFor(panel, state), state)));
     open(panels, { focus: false });
-    window.addEventListener("hashchange", () => open(panels, { focus: true }));
+    window.addEventListener("hashchange", () => { if (panels.some(({ id }) => location.hash === `#${id}`)) open(panels, { focus: true }); });
     document.addEventListener("language", () => open(panels, { focus: false }));
   } catch (error) {
     tell(by("opening"), error);

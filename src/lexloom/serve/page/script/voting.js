@@ -20,25 +20,29 @@ const votePanel = {
       setup.node.hidden = said.hidden = true;
       result.replaceChildren();
       hush(trouble);
-      round = { ...settings, at: 0, done: [], next: null };
+      round = { ...settings, at: 0, done: [], asked: 0, ahead: [] };
       stage.node.hidden = false;
       await turn();
     }
 
-    const fetchPair = (at) => at < round.prompts.length
-      ? post("/studio/votes/pair", { models: round.models, prompt: round.prompts[at], ...round.sampling })
-      : null;
+    // The models write while the reader reads: one pair is always under way.
+    function lookAhead() {
+      if (round.ahead.length || round.asked >= round.prompts.length) return;
+      const pair = post("/studio/votes/pair", { models: round.models, prompt: round.prompts[round.asked], ...round.sampling });
+      pair.catch(() => {});
+      round.ahead.push(pair);
+      round.asked += 1;
+    }
 
     async function turn() {
       stage.wait();
       if (round.at >= round.prompts.length) return end();
       try {
-        const pair = await (round.next ?? fetchPair(round.at));
-        round.next = fetchPair(round.at + 1);
-        round.next?.catch(() => {});
+        lookAhead();
+        const pair = await round.ahead.shift();
+        lookAhead();
         stage.show(pair, round.at + 1, round.prompts.length);
       } catch (error) {
-        round.next = null;
         end();
         tell(trouble, error);
       }
@@ -75,7 +79,7 @@ const votePanel = {
         await post("/studio/votes/undo", { pair: last.pair });
         round.done.pop();
         round.at -= 1;
-        round.next = Promise.resolve(waiting);
+        round.ahead.unshift(waiting);
         stage.show(last, round.at + 1, round.prompts.length);
       } catch (error) {
         tell(trouble, error);
