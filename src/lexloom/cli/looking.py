@@ -36,23 +36,42 @@ def tokenizer(
 
 @app.command("import", rich_help_panel="Look")
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE.gguf|ELMO", help="A GGUF file, or a folder of AllenNLP's.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A .gguf, word vectors (.txt .vec .bin), a folder of AllenNLP's.")
+    ],
     out: Annotated[Path, typer.Argument(metavar="FOLDER", help="The model folder to make.")],
 ) -> None:
-    """Make a model folder of a GGUF file (extra gguf), or of AllenNLP's options.json and weights.hdf5 (extra elmo).
+    """Make a model folder of GGUF (extra gguf), of word vectors, or of AllenNLP's ELMo (extra elmo).
 
     Example: lexloom import SmolLM2-135M-Instruct.Q4_1.gguf smollm2
+
+    Example: lexloom import glove.6B.50d.txt glove
     """
     from lexloom.base.console import say
-    from lexloom.models.allennlp import import_elmo, is_elmo
-    from lexloom.models.gguf import import_gguf
+    from lexloom.stages.exchange import import_file
 
-    if is_elmo(file):
-        import_elmo(file, out)
-        say(f"Made {out}. Next: lexloom finetune model.folder={out} task.name=tag data.train=FILE")
-        return
-    import_gguf(file, out)
-    say(f"Made {out}. Next: lexloom chat {out}")
+    say(import_file(file, out))
+
+
+@app.command(rich_help_panel="Look")
+def export(
+    folder: Folder,
+    out: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")],
+    format: Annotated[
+        str | None,
+        typer.Option(help="word2vec, word2vec-binary, glove; unset: by the file's name, or the model's family."),
+    ] = None,
+) -> None:
+    """Write a model in another tool's format: word vectors as word2vec's or GloVe's.
+
+    Example: lexloom export run/model vectors.txt
+
+    Example: lexloom export run/model vectors.bin
+    """
+    from lexloom.base.console import say
+    from lexloom.stages.exchange import export_file
+
+    say(export_file(folder, out, format=format))
 
 
 @app.command(rich_help_panel="Look")

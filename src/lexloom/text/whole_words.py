@@ -37,7 +37,7 @@ def count_words(texts: Iterable[str], *, lowercase: bool) -> Counter[str]:
 
 
 def word_tokenizer(
-    counts: Mapping[str, int], size: int, special: list[str], *, unk_id: int, lowercase: bool
+    counts: Mapping[str, float], size: int, special: list[str], *, unk_id: int, lowercase: bool
 ) -> tokenizers.Tokenizer:
     """The tokenizer of the `size` most frequent words, `special` among them and first.
 
