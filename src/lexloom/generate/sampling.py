@@ -51,8 +51,8 @@ def next_token(
     """Choose one id.
 
     `seen` are the ids of prompt and reply so far (for the repetition penalty), `barred` the ids that can't be chosen
-    now, `allowed` those that can (None: all), `draw` a uniform number in [0, 1): the same draw and scores give the same
-    id.
+    now, `allowed` which of the first ones can (None: all), `draw` a uniform number in [0, 1): the same draw and scores
+    give the same id.
     Raises what `adjusted` raises.
     """
     scores_V = adjusted(scores_V, settings, seen=seen, barred=barred, allowed=allowed)
@@ -103,7 +103,9 @@ def adjusted(
     if not np.isfinite(scores_V.max()):
         raise BrokenScores
     if allowed is not None:
-        scores_V = np.where(allowed, scores_V, np.float32(-np.inf))
+        barred_V = np.ones(scores_V.size, np.bool_)
+        barred_V[: allowed.size] = ~allowed
+        scores_V = np.where(barred_V, np.float32(-np.inf), scores_V)
     if barred:
         scores_V = scores_V.copy()
         scores_V[list(barred)] = -np.inf

@@ -55,9 +55,10 @@ class Engine:
         self._tokenizer, self._worker = tokenizer, worker
         self._queue_jobs = queue_jobs
         self._lock = threading.Lock()
-        self._numbers = count()
+        self._numbers = count(1)
         self._queue: list[_Request] = []
         self._working: dict[int, _Request] = {}
+        self._turns: Counter[str] = Counter()  # the number of the job of each waiting owner that was begun last
         prefixes = PrefixCache(prefix_bytes) if prefix_bytes else None
         self._texts = Continuous(model, slots=slots, tokens=tokens, prefixes=prefixes)
         self._batches = Batches(queue_jobs, gather_s, worker.clock)
@@ -180,21 +181,27 @@ class Engine:
             request.mailbox.put(_late(request.job))
 
     def _let_in(self) -> None:
-        """Begin the job of whom the least is running, as long as there is room."""
+        """Begin the job of whom the least is running, or else of who has waited longest, as long as there is room."""
         running = Counter(request.job.owner for request in self._working.values())
+        self._turns = Counter({one.job.owner: self._turns[one.job.owner] for one in self._queue})
         while True:
             with self._lock:
                 if not self._queue:
                     return
-                request = min(self._queue, key=lambda one: (running[one.job.owner], one.number))
+                request = min(self._queue, key=lambda one: self._rank(one, running))
                 try:
                     if not self._texts.has_room(len(request.job.prompt_ids), request.job.settings):
                         return
                     self._begin(request)
                     running[request.job.owner] += 1
+                    self._turns[request.job.owner] = request.number
                 except UserError as error:
                     request.mailbox.put(error)
                 self._queue.remove(request)
+
+    def _rank(self, request: "_Request", running: Counter[str]) -> tuple[int, int, int]:
+        owner = request.job.owner
+        return running[owner], self._turns[owner], request.number
 
     def _begin(self, request: "_Request") -> None:
         job = request.job

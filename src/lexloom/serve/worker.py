@@ -13,6 +13,9 @@ from typing import Protocol
 Clock = Callable[[], float]
 """Seconds that only grow."""
 
+LAST_TURN_S = 10.0
+"""How long who is taken off waits for the turn that is under way."""
+
 
 class Turns(Protocol):
     """What works in a worker's thread, such as an engine."""
@@ -64,7 +67,7 @@ class Worker:
         self.wake()
 
     def remove(self, served: Turns) -> None:
-        """Give it no more turns; returns after its last one. The thread ends with the last that it served."""
+        """Give it no more turns, and wait a while for the last one. The thread ends with the last that it served."""
         with self._news:
             self._served = [one for one in self._served if one is not served]
             thread = self._thread
@@ -72,7 +75,7 @@ class Worker:
                 self._thread = None
         self.wake()
         if thread is not None and not self._served and thread is not threading.current_thread():
-            thread.join(timeout=self._stuck_after_s)
+            thread.join(LAST_TURN_S)
 
     def wake(self) -> None:
         """There is something to do."""
