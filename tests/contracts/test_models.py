@@ -16,9 +16,11 @@ from lexloom.models.folder import load_model, save_model
 from lexloom.models.reading import reading
 from lexloom.nn.attention import recorded_attention
 from lexloom.nn.dropout import seed_dropout
+from lexloom.nn.likelihood import log_probabilities, total_nats
 from lexloom.nn.linear import linear
-from lexloom.nn.loss import vocabulary_loss
+from lexloom.nn.loss import IGNORE, vocabulary_loss
 from lexloom.nn.source import Source, recorded_source_attention, source_of
+from tests.counting import COUNTED, counted_model, random_documents
 
 VOCAB_SIZE = 97
 CONTEXT = 48
@@ -57,6 +59,8 @@ SMALL: dict[str, dict[str, Any]] = {
         "scaled": False,
         "start_id": 5,
     },
+    "ngram": {"order": 4},
+    "rnn-attention": {"width": 32, "layers": 1, "decoder_layers": 2, "start_id": 5},
     "word2vec": {"width": 24},
     "glove": {"width": 24},
     "elmo": {
@@ -97,7 +101,9 @@ def small_config(family: str, head: str | None = None, *, dropout: float = 0.0) 
 
 
 def small_model(family: str, head: str | None = None) -> Any:
-    """Weights large enough for scores that differ clearly."""
+    """Weights large enough for scores that differ clearly; counted models are counted on random texts."""
+    if family in COUNTED:
+        return counted_model(family, small_config(family), random_documents(1, words=VOCAB_SIZE - 1, documents=300))
     model = new_model(family, small_config(family, head), seed=1).eval()
     rng = torch.Generator().manual_seed(2)
     with torch.no_grad():
@@ -121,7 +127,7 @@ def all_outputs(model: Any, ids_BL: torch.Tensor, runs: list[int] | None = None)
 # ---- promises of all models ----
 
 
-@everything
+@pytest.mark.parametrize(("family", "head"), [*((name, None) for name in WRITERS if name not in COUNTED), *HEADS])
 def test_gradients_reach_every_parameter(family, head):
     model = small_model(family, head).train()
     outputs_BLC = all_outputs(model, random_ids(2, CONTEXT))
@@ -164,6 +170,8 @@ def test_packed_documents_score_as_each_alone(family, head):
         alone = torch.cat([all_outputs(model, piece[None])[0] for piece in ids_T.split(runs)])
         packed = all_outputs(model, ids_T.view(2, 48), runs).flatten(0, 1)
         assert (alone - packed).abs().max() < TOLERANCE
+        if family in COUNTED:
+            continue
         weight = torch.randn(alone.shape, generator=torch.Generator().manual_seed(0))
         gradients = [torch.autograd.grad((x * weight).sum(), list(model.parameters())) for x in (alone, packed)]
         assert all((a - b).abs().max() < TOLERANCE * max(1.0, a.abs().max()) for a, b in zip(*gradients, strict=True))
@@ -347,9 +355,21 @@ def test_shapes_are_those_of_the_contract(family):
     ids_BL = random_ids(2, 7)
     hidden_BLD = model.hidden(ids_BL)
     assert hidden_BLD.shape == (2, 7, model.config.width)
-    assert model.head_weight_VD.shape == (VOCAB_SIZE, model.config.width)
+    if family not in COUNTED:
+        assert model.head_weight_VD.shape == (VOCAB_SIZE, model.config.width)
     assert model(ids_BL).shape == (2, 7, VOCAB_SIZE)
     assert torch.equal(model.scores(hidden_BLD), model(ids_BL))
+
+
+@pytest.mark.parametrize("family", [name for name in WRITERS if FAMILIES[name].kind == "decoder"])
+def test_the_likelihood_of_targets_is_that_of_all_scores(family):
+    model = small_model(family)
+    x_TD, targets_T = model.hidden(random_ids(2, 20)).flatten(0, 1), random_ids(40, seed=4)
+    with torch.no_grad():
+        expected_T = model.scores(x_TD).log_softmax(-1).gather(1, targets_T[:, None])[:, 0]
+        assert (log_probabilities(model, x_TD, targets_T) - expected_T).abs().max() < TOLERANCE
+        targets_T[:7] = IGNORE
+        assert total_nats(model, x_TD, targets_T).item() == pytest.approx(-expected_T[7:].sum().item(), rel=1e-5)
 
 
 @every_writer
@@ -361,7 +381,8 @@ def test_no_token_sees_a_later_one(family):
     with torch.no_grad():
         difference_L = (model(ids_BL) - model(changed_BL)).abs().amax(dim=(0, 2))
     assert difference_L[:12].max() == 0
-    assert (difference_L[12:] > 0).all()
+    reach = 1 if family in COUNTED else 8  # how far a counted model sees is a matter of what it has counted
+    assert (difference_L[12 : 12 + reach] > 0).all()
 
 
 @every_writer
@@ -431,7 +452,9 @@ def test_a_full_cache_is_refused(family):
         model.new_cache(1, CONTEXT + 1)
 
 
-@pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if family.kind == "decoder"])
+@pytest.mark.parametrize(
+    "family", [name for name, family in FAMILIES.items() if family.kind == "decoder" and name not in COUNTED]
+)
 def test_learns_eight_examples_by_heart(family):
     model = new_model(family, small_config(family), seed=1).train()
     ids_BL = random_ids(8, 13)
@@ -443,6 +466,15 @@ def test_learns_eight_examples_by_heart(family):
         loss.backward()
         optimizer.step()
     assert loss < 0.5
+
+
+@pytest.mark.parametrize("family", COUNTED)
+def test_counts_eight_texts_and_knows_them(family):
+    texts = random_ids(8, 12, seed=5).tolist()
+    model = counted_model(family, small_config(family), texts)
+    ids_BL = torch.tensor([[0, *text] for text in texts])
+    x_TD = model.hidden(ids_BL[:, :-1]).flatten(0, 1)
+    assert total_nats(model, x_TD, ids_BL[:, 1:].flatten()) / (8 * 12) < 2.5, "what knows nothing has 4.6"
 
 
 # ---- promises of encoder–decoders ----
@@ -543,9 +575,9 @@ def test_recorded_attention_to_the_source_is_what_every_layer_computed_with(fami
             assert (model.hidden(ids_1T, source=given, runs=runs) - plain).abs().max() < TOLERANCE
         with recorded_source_attention() as apart:
             alone(model, sources[1], targets[1])
-    assert len(layers) == model.config.writing_layers
+    assert len(layers) == (model.config.writing_layers if family != "rnn-attention" else 1)
     for layer, single in zip(layers, apart, strict=True):
-        shapes = [(model.config.heads, len(t), len(s)) for s, t in zip(sources, targets, strict=True)]
+        shapes = [(getattr(model.config, "heads", 1), len(t), len(s)) for s, t in zip(sources, targets, strict=True)]
         assert [tuple(weights_HLS.shape) for weights_HLS in layer] == shapes
         assert all((weights_HLS.sum(-1) - 1).abs().max() < TOLERANCE for weights_HLS in layer)
         assert (layer[1] - single[0]).abs().max() < TOLERANCE

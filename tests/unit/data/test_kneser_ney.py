@@ -6,33 +6,12 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from lexloom.base.rng import generator
 from lexloom.data import kneser_ney, ngrams
 from lexloom.data.kneser_ney import FALLBACK, discounts_of, smooth
 from lexloom.data.ngrams import count_ngrams
+from tests.counting import Corpus, random_documents
 
-END = 0
 VOCAB_SIZE = 12
-
-
-class Corpus:
-    """Documents in memory as a part of a prepared folder shows them."""
-
-    def __init__(self, documents):
-        self.ids = np.array([word for document in documents for word in [*document, END]], np.uint16)
-        ends = np.cumsum([len(document) + 1 for document in documents])
-        self.documents = np.stack([ends, ends, ends], axis=1).astype(np.int64)
-        self.total_tokens = len(self.ids)
-
-    def tokens(self, start, stop):
-        return self.ids[start:stop]
-
-
-def random_documents(seed, documents=40):
-    """Words of very different frequencies, so that every count occurs; a word that never does; an empty document."""
-    rng = generator("documents", seed)
-    lengths = rng.integers(0, 12, size=documents)
-    return [(1 + (10 * rng.random(length) ** 3).astype(int)).tolist() for length in [0, *lengths]]
 
 
 def tables(documents, order, tmp_path, *, prune=None, memory_bytes=1 << 30):
@@ -62,7 +41,7 @@ def textbook(documents, order, prune=None):
     """Chen and Goodman's formulas with dictionaries; <s> is the separator in front."""
     counts = Counter()
     for document in documents:
-        text = (END, *document, END)
+        text = (Corpus.END, *document, Corpus.END)
         for size in range(1, order + 1):
             counts.update(text[at : at + size] for at in range(len(text) - size + 1) if size > 1 or at > 0)
     before = defaultdict(set)
@@ -70,7 +49,7 @@ def textbook(documents, order, prune=None):
         if len(gram) > 1:
             before[gram[1:]].add(gram[0])
     adjusted = {
-        gram: count if len(gram) == order or (len(gram) > 1 and gram[0] == END) else len(before[gram])
+        gram: count if len(gram) == order or (len(gram) > 1 and gram[0] == Corpus.END) else len(before[gram])
         for gram, count in counts.items()
     }
     discounts = []
