@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lexloom.cli.shared import Folder, Json, app, files_and_task, print_result
+from lexloom.cli.shared import Folder, Json, Overrides, RecipeFile, app, files_and_task, print_result
 
 
 @app.command(rich_help_panel="Judge")
@@ -58,6 +58,28 @@ def evaluate(
         out=out,
     )
     print_result(results, stage.describe, json=json)
+
+
+@app.command(rich_help_panel="Judge")
+def compare(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    out: Annotated[Path, typer.Option(help="The folder of the comparison, to make or to go on with.")] = Path(
+        "comparison"
+    ),
+    json: Json = False,
+) -> None:
+    """Train several models on the same text or labels with the same budget, and set them side by side.
+
+    The same command on an interrupted comparison goes on where it stopped, and leaves finished models alone.
+
+    Example: lexloom compare recipes/compare-tangshi.toml --out comparison budget.minutes=1
+    """
+    from lexloom.base.recipe import load_recipe
+    from lexloom.stages import compare as stage
+    from lexloom.stages.compare_recipe import CompareRecipe
+
+    print_result(stage.compare(load_recipe(CompareRecipe, recipe, overrides or ()), out), stage.describe, json=json)
 
 
 @app.command(rich_help_panel="Judge")

@@ -5,7 +5,7 @@ are not independent. Source: Efron and Tibshirani 1993, chapters 8, 13 and 16; K
 Axes: U units of text, R resamples.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -115,6 +115,17 @@ def apart(value: float, apart_R: Floats) -> Difference | None:
     rarer = min(np.count_nonzero(apart_R <= 0), np.count_nonzero(apart_R >= 0))
     p = min(1.0, 2 * (int(rarer) + 1) / (apart_R.size + 1))
     return Difference(value, low, high, p)
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """The p of several tests, corrected so that the chance of any false alarm stays below the level that each is held
+    against. Source: Holm 1979, A simple sequentially rejective multiple test procedure."""
+    corrected = [0.0] * len(ps)
+    least = 0.0
+    for rank, place in enumerate(sorted(range(len(ps)), key=lambda place: ps[place])):
+        least = max(least, min(1.0, ps[place] * (len(ps) - rank)))
+        corrected[place] = least
+    return corrected
 
 
 def _quotients(above_R: Floats, below_R: Floats) -> Floats:

@@ -6,6 +6,7 @@ Words stay outside of the pictures (in captions, in both languages); inside ther
 import io
 import math
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -29,6 +30,7 @@ HEADROOM = 1.08
 # Colours that occur nowhere else; the style sheet's variables replace them, so that one picture suits light and dark.
 INK, MUTED, RULE, TRAIN, VALIDATION, WARNING = (f"#01010{digit}" for digit in range(1, 7))
 VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule", TRAIN: "train", VALIDATION: "validation", WARNING: "warning"}
+PAPER = {INK: "#1c1b19", MUTED: "#6b675f", RULE: "#d8d3c7", TRAIN: "#2f5d8a", VALIDATION: "#b23a24", WARNING: "#c98a00"}
 
 STYLE: Any = {
     "svg.fonttype": "none",
@@ -184,9 +186,22 @@ def drawing(size_in: tuple[float, float]) -> Iterator[tuple[Figure, Axes]]:
 
 def svg(figure: Figure, name: str) -> str:
     """The drawing as an `<svg>` element whose ids begin with `name`, without prolog, metadata or fixed colours."""
+    return _adapt(_saved(figure, transparent=True), name)
+
+
+def svg_file(figure: Figure) -> str:
+    """The drawing as a file of its own, on white and in the colours of paper."""
+    text = _saved(figure, facecolor="white", metadata={"Date": None})
+    return re.sub(r"#01010\d", lambda match: PAPER[match[0]], text)
+
+
+def _saved(figure: Figure, **how: Any) -> str:
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True)
-    return _adapt(buffer.getvalue(), name)
+    with warnings.catch_warnings():
+        # Whoever shows the picture has fonts for every script; matplotlib only measures the text with its own
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure.savefig(buffer, format="svg", **how)
+    return buffer.getvalue()
 
 
 def _adapt(svg: str, name: str) -> str:

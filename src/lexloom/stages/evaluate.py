@@ -47,7 +47,7 @@ def evaluate_models(
 ) -> Results:
     """`evaluate` for models in memory, each with the name under which it stands in the results."""
     text = Text(data, DataSettings() if settings is None else settings)
-    scores = [(name, _score(name, model, text)) for name, model in models]
+    scores = [(name, score(name, model, text)) for name, model in models]
     results = {
         "data": list(data),
         "leaked_documents": text.leaked_documents(),
@@ -121,7 +121,8 @@ def _decoded(shards: TokenShards, tokenizer: Tokenizer) -> Iterator[str]:
         yield text
 
 
-def _score(name: str, contents: ModelFolder, text: Text) -> DocumentScores:
+def score(name: str, contents: ModelFolder, text: Text) -> DocumentScores:
+    """What a model makes of each document of the text; `name` is for the progress. Raises UserError for no text."""
     documents, tokens = text.encoded(tokenizer_of(contents))
     with progress(f"scoring with {name}", tokens) as tick:
         scores = score_encoded(contents.model, documents, start_id=start_id(contents), tick=tick)
