@@ -102,7 +102,7 @@ class Model(nn.Module):
         cache.reserve(batch, length)
         x_TD, after = self._remember(ids_T, steps, [cache.before(layer) for layer in range(self.config.layers)])
         for layer, states in enumerate(after):
-            cache.store(layer, [state_TD.view(batch, length, -1) for state_TD in states])
+            cache.store(layer, tuple(state_TD.view(batch, length, -1) for state_TD in states))
         cache.advance(length)
         return x_TD.view(batch, length, -1)
 
@@ -157,14 +157,7 @@ class Model(nn.Module):
     def new_cache(self, batch: int, tokens: int) -> StateCache:
         """An empty cache for `batch` rows of up to `tokens` tokens, or UserError if that exceeds the context."""
         check_length(tokens, self.config.context)
-        return StateCache(
-            layers=self.config.layers,
-            batch=batch,
-            tokens=tokens,
-            width=self.config.width,
-            states=CELLS[self.config.cell].states,
-            device=self.tokens.weight.device,
-        )
+        return StateCache(first=self._blank(batch), tokens=tokens)
 
 
 def _after(states: States, blank: States, tokens: Sequence[int]) -> States:

@@ -43,6 +43,7 @@ class Pairs:
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(False)  # whoever asks next may want a gradient
 def pairs_of(targets: tuple[int, ...], sources: tuple[int, ...], device: torch.device) -> Pairs:
     """Target text i looks at source text i; the arguments are their lengths in tokens. Every layer asks the same."""
     target_R, source_R = np.asarray(targets), np.asarray(sources)

@@ -37,10 +37,12 @@ class Cell:
     gates: int
     """How many matrices are stacked in its weights, in torch's order."""
     states: int
-    run: Callable[[Tensor, Weights, States, Steps], tuple[Tensor, States]]
-    """Packed inputs (T, D) → what it says of each token (T, H), and the states after each text's last one (R, H)."""
+    run: Callable[[Tensor, Weights, States, Steps], Tensor]
+    """Packed inputs (T, D) → what it says of each token (T, H)."""
     remember: Callable[[Tensor, Weights, States, Steps], States]
     """The states after each token, (T, H) each; without a gradient."""
+    step: Callable[[Tensor, Weights, States], States]
+    """The states after one more token of each text."""
 
 
 class Recurrent(nn.Module):
@@ -58,11 +60,11 @@ class Recurrent(nn.Module):
 
     def forward(self, x_TD: Tensor, steps: Steps, before: States | None = None) -> Tensor:
         """Packed inputs → what it says of each token, (T, H); `before` are the states of the sorted texts, (R, H)."""
-        return self.cell.run(x_TD, self._weights, self._first(steps, before), steps)[0]
+        return self.cell.run(x_TD, self._weights, self._first(steps, before), steps)
 
-    def step(self, x_RD: Tensor, steps: Steps, before: States) -> States:
+    def step(self, x_RD: Tensor, before: States) -> States:
         """The states after one more token of each text, (R, H)."""
-        return self.cell.run(x_RD, self._weights, before, steps)[1]
+        return self.cell.step(x_RD, self._weights, before)
 
     @torch.no_grad()
     def remember(self, x_TD: Tensor, steps: Steps, before: States | None = None) -> States:
@@ -122,11 +124,15 @@ TABLE_STD = 0.1
 # ---- LSTM: input and forget gates, what is new, output gates; i, f, g, o in torch's order ----
 
 
-def _lstm(x_TD: Tensor, weights: Weights, before: States, steps: Steps) -> tuple[Tensor, States]:
+def _lstm(x_TD: Tensor, weights: Weights, before: States, steps: Steps) -> Tensor:
     first = [state_RH[None] for state_RH in before]
     # biases, layers, dropout between layers, training, two ways
-    h_TH, *last = torch.lstm(x_TD, steps.sizes_L, first, weights, True, 1, 0.0, torch.is_grad_enabled(), False)
-    return h_TH, tuple(state_1RH[0] for state_1RH in last)
+    h_TH: Tensor = torch.lstm(x_TD, steps.sizes_L, first, weights, True, 1, 0.0, torch.is_grad_enabled(), False)[0]
+    return h_TH
+
+
+def _lstm_step(x_RD: Tensor, weights: Weights, before: States) -> States:
+    return torch.lstm_cell(x_RD, list(before), *weights)
 
 
 def _lstm_states(x_TD: Tensor, weights: Weights, before: States, steps: Steps) -> States:
@@ -148,16 +154,19 @@ def _lstm_states(x_TD: Tensor, weights: Weights, before: States, steps: Steps) -
 # ---- GRU: reset and update gates, and what is new; r, z, n in torch's order ----
 
 
-def _gru(x_TD: Tensor, weights: Weights, before: States, steps: Steps) -> tuple[Tensor, States]:
-    (h_TH,) = _gru_states(x_TD, weights, before, steps)
-    return h_TH, (h_TH[steps.ends_R],)
-
-
-def _gru_states(x_TD: Tensor, weights: Weights, before: States, steps: Steps) -> States:
+def _gru(x_TD: Tensor, weights: Weights, before: States, steps: Steps) -> Tensor:
     inputs_GD, weight_GH, inputs_bias_G, bias_G = weights
     x_TG = linear(x_TD, inputs_GD, inputs_bias_G)
     h_TH: Tensor = _GRU.apply(x_TG, weight_GH, bias_G, *before, steps.sizes)  # type: ignore[no-untyped-call]
-    return (h_TH,)
+    return h_TH
+
+
+def _gru_states(x_TD: Tensor, weights: Weights, before: States, steps: Steps) -> States:
+    return (_gru(x_TD, weights, before, steps),)
+
+
+def _gru_step(x_RD: Tensor, weights: Weights, before: States) -> States:
+    return (torch.gru_cell(x_RD, before[0], *weights),)
 
 
 class _GRU(torch.autograd.Function):
@@ -211,8 +220,8 @@ class _GRU(torch.autograd.Function):
 
 
 CELLS = {
-    "lstm": Cell(gates=4, states=2, run=_lstm, remember=_lstm_states),
-    "gru": Cell(gates=3, states=1, run=_gru, remember=_gru_states),
+    "lstm": Cell(gates=4, states=2, run=_lstm, remember=_lstm_states, step=_lstm_step),
+    "gru": Cell(gates=3, states=1, run=_gru, remember=_gru_states, step=_gru_step),
 }
 
 

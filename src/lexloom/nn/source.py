@@ -123,4 +123,16 @@ def recorded_source_attention() -> Iterator[list[list[Tensor]]]:
         _recorded.reset(token)
 
 
+def records_source_attention() -> bool:
+    """Whether `recorded_source_attention` is open in this thread, for attention that is not computed here."""
+    return not torch.compiler.is_compiling() and _recorded.get() is not None
+
+
+def record_source_attention(weights: Sequence[Tensor]) -> None:
+    """Note a layer's weights, (H, target length, source length) of each pair."""
+    recorded = _recorded.get()
+    assert recorded is not None, "ask `records_source_attention` first"
+    recorded.append(list(weights))
+
+
 _recorded: ContextVar[list[list[Tensor]] | None] = ContextVar("recorded_source_attention", default=None)

@@ -4,7 +4,7 @@ Axes: B rows, L new tokens, R source texts, Q new tokens of the rows that look a
 text, S source tokens of all texts, H heads, K head width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import torch
@@ -13,6 +13,9 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from lexloom.nn.cache import Cache
+
+Attention = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
+"""Queries (R, H, Q, K), keys and values (R, H, M, K), and which keys are tokens (R, 1, 1, M; None: all)."""
 
 
 class SourceCache(Cache):
@@ -36,20 +39,26 @@ class SourceCache(Cache):
             head_width=first_SHK.shape[2],
             device=first_SHK.device,
         )
-        self._source = [(_padded(k_SHK, runs), _padded(v_SHK, runs)) for k_SHK, v_SHK in keys_values]
-        self._runs = torch.tensor(runs, device=first_SHK.device)
-        self._arrange(list(range(batch)))
+        self._look_at(keys_values, runs, first_SHK.device)
 
-    def look(self, layer: int, q_BLHK: Tensor, scale: float | None) -> Tensor:
-        """Attention of the rows' queries to their source texts → (B, L, H, K)."""
+    def _look_at(self, keys_values: Sequence[tuple[Tensor, Tensor]], runs: Sequence[int], device: torch.device) -> None:
+        self._source = [(_padded(k_SHK, runs), _padded(v_SHK, runs)) for k_SHK, v_SHK in keys_values]
+        self._runs = torch.tensor(runs, device=device)
+        self._arrange(list(range(len(runs))))
+
+    def look(self, layer: int, q_BLHK: Tensor, scale: float | None, attention: Attention | None = None) -> Tensor:
+        """Attention of the rows' queries to their source texts → (B, L, H, K); scaled dot products if not given."""
         keys_RHMK, values_RHMK = self._source[layer]
         _, length, heads, width = q_BLHK.shape
-        if self._places is not None:
-            q_BLHK = q_BLHK.index_select(0, self._places)
+        if self._picks is not None:
+            q_BLHK = q_BLHK.index_select(0, self._picks)
         q_RHQK = q_BLHK.reshape(len(keys_RHMK), -1, heads, width).transpose(1, 2)
-        y_RHQK = functional.scaled_dot_product_attention(
-            q_RHQK, keys_RHMK, values_RHMK, attn_mask=self._mask, scale=scale
-        )
+        if attention is None:
+            y_RHQK = functional.scaled_dot_product_attention(
+                q_RHQK, keys_RHMK, values_RHMK, attn_mask=self._mask, scale=scale
+            )
+        else:
+            y_RHQK = attention(q_RHQK, keys_RHMK, values_RHMK, self._mask)
         y_BLHK = y_RHQK.transpose(1, 2).reshape(-1, length, heads, width)
         return y_BLHK if self._back is None else y_BLHK.index_select(0, self._back)
 
@@ -84,7 +93,7 @@ class SourceCache(Cache):
         return sum(keys.nbytes + values.nbytes for keys, values in self._source)
 
     def _arrange(self, text_of: list[int]) -> None:
-        """Lay out the rows: `_places` picks as many rows of each text, `_back` picks the rows from what comes of it."""
+        """Lay out the rows: `_picks` picks as many rows of each text, `_back` picks the rows from what comes of it."""
         used = sorted(set(text_of))
         if 2 * len(used) <= len(self._runs):
             text_of = self._drop_texts(used, text_of)
@@ -100,7 +109,7 @@ class SourceCache(Cache):
         plain = places == list(range(len(text_of)))
         device = self._runs.device
         self._text_of = text_of
-        self._places = None if plain else torch.tensor(places, device=device)
+        self._picks = None if plain else torch.tensor(places, device=device)
         self._back = None if plain else torch.tensor(back, device=device)
         self._mask = self._seen()
 
@@ -114,7 +123,7 @@ class SourceCache(Cache):
 
     def _seen(self) -> Tensor | None:
         """Which cells of each text are tokens, bool (R, 1, 1, M); None if all are."""
-        longest = self._source[0][0].shape[2]
+        longest = int(self._runs.max())
         if bool((self._runs == longest).all()):
             return None
         return (torch.arange(longest, device=self._runs.device) < self._runs[:, None])[:, None, None]

@@ -49,13 +49,16 @@ class Steps:
     @cached_property
     def sizes_L(self) -> Tensor:  # noqa: N802
         """`sizes` as torch's kernels want them."""
-        return torch.tensor(self.sizes)
+        with torch.inference_mode(False):
+            return torch.tensor(self.sizes)
 
     @cached_property
     def ends_R(self) -> Tensor:  # noqa: N802
         """Where the last token of each sorted text is among the steps."""
         starts = np.fromiter(accumulate(self.sizes, initial=0), np.int64)
-        return torch.from_numpy(starts[np.asarray(self.lengths) - 1] + np.arange(len(self.lengths))).to(self.back_T)
+        ends_R = starts[np.asarray(self.lengths) - 1] + np.arange(len(self.lengths))
+        with torch.inference_mode(False):
+            return torch.from_numpy(ends_R).to(self.back_T.device)
 
     @cached_property
     def _mirror_T(self) -> Tensor:  # noqa: N802
@@ -65,7 +68,8 @@ class Steps:
         text_T = self.text_T.cpu().numpy()
         step_T = np.repeat(np.arange(len(sizes)), sizes)
         mirrored_T = starts[np.asarray(self.lengths)[text_T] - 1 - step_T] + text_T
-        return torch.from_numpy(mirrored_T).to(self.back_T)
+        with torch.inference_mode(False):
+            return torch.from_numpy(mirrored_T).to(self.back_T.device)
 
 
 def steps_of(runs: Sequence[int], device: torch.device) -> Steps:
@@ -74,6 +78,7 @@ def steps_of(runs: Sequence[int], device: torch.device) -> Steps:
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(False)  # whoever asks next may want a gradient
 def _steps_of(runs: tuple[int, ...], device: torch.device) -> Steps:
     lengths_R = np.asarray(runs, np.int64)
     order_R = np.argsort(-lengths_R, kind="stable")
