@@ -15,7 +15,7 @@ from lexloom.cli.shared import app
 
 # In the order in which `--help` shows them
 # isort: off
-from lexloom.cli import making, judging, using, looking  # noqa: F401
+from lexloom.cli import making, judging, using, studio, looking  # noqa: F401
 # isort: on
 
 INTERRUPTED = 130

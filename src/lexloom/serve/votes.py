@@ -4,6 +4,7 @@ The one file that isn't written through base/files.py: SQLite's write-ahead log 
 lets several people vote at once.
 """
 
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from lexloom.base import files
+from lexloom.base.console import aligned
 from lexloom.base.errors import DamagedError, FolderError
 from lexloom.evaluate.preference import preference
 
@@ -97,6 +100,43 @@ def read_votes(path: Path) -> Votes:
     if not path.is_file():
         raise FolderError("no such file of votes", where=str(path), fix="Vote in the studio with --votes FILE.")
     return Votes(path)
+
+
+def judge(path: Path, *, out: Path | None = None) -> dict[str, Any]:
+    """What the votes in a file say, as {votes, results}; with `out`, all votes are written there, a line each.
+
+    Raises FolderError for a file that isn't there, DamagedError for one of something else.
+    """
+    rows = read_votes(path).rows()
+    if out is not None:
+        files.write_file(out, as_lines(rows))
+    return {"votes": len(rows), "results": results_of(rows)}
+
+
+def describe(result: dict[str, Any]) -> str:
+    """The result for people."""
+    if not result["results"]:
+        return "There are no votes yet."
+    head = ("first", "second", "first preferred", "95 % interval", "won", "lost", "tied", "sign test")
+    rows = [
+        (
+            each["first"],
+            each["second"],
+            f"{each['rate']:.1%}",
+            f"{each['low']:.1%} to {each['high']:.1%}",
+            str(each["wins"]),
+            str(each["losses"]),
+            str(each["ties"]),
+            f"p = {each['p']:.3g}",
+        )
+        for each in result["results"]
+    ]
+    return f"{aligned([head, *rows], right=(2, 4, 5, 6))}\n\nTies count half in the rate, and nothing in the test."
+
+
+def as_lines(rows: list[dict[str, Any]]) -> str:
+    """Votes as lines of JSON."""
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def results_of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

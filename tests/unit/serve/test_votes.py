@@ -1,9 +1,12 @@
+import json
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from typer.testing import CliRunner
 
 from lexloom.base.errors import DamagedError, FolderError
+from lexloom.cli import app
 from lexloom.serve.votes import CHOICES, Vote, Votes, read_votes, results_of
 
 
@@ -84,3 +87,16 @@ def test_results_count_for_models_whatever_side_they_were_on():
     assert (first["wins"], first["losses"], first["ties"], first["votes"]) == (1, 2, 1, 4)
     assert first["rate"] == pytest.approx(1.5 / 4)
     assert (second["first"], second["second"], second["losses"]) == ("a", "c", 1)
+
+
+def test_the_command_says_what_votes_say(tmp_path):
+    path, out = tmp_path / "votes.sqlite", tmp_path / "votes.jsonl"
+    votes = Votes(path)
+    for number in range(10):
+        votes.add(vote(str(number), "left" if number else "tie"))
+    assert CliRunner().invoke(app, ["votes", str(path), "--json"]).exit_code == 0
+    told = CliRunner().invoke(app, ["votes", str(path), "--out", str(out)])
+    assert "b" in told.output
+    assert "5.0%" in told.output
+    assert "p = 0.00391" in told.output
+    assert [json.loads(line)["pair"] for line in out.read_text(encoding="utf-8").splitlines()] == list("0123456789")

@@ -1,7 +1,6 @@
 """What the studio's page asks of the server beyond the routes that every client has."""
 
 import asyncio
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,17 @@ from lexloom.serve.models import Served
 from lexloom.serve.service import Service
 from lexloom.serve.studio.answers import answer
 from lexloom.serve.studio.ballot import Ballot
+from lexloom.serve.studio.comparison import read_comparison
 from lexloom.serve.studio.explaining import askable_labels, explanation
 from lexloom.serve.studio.page import studio_page
 from lexloom.serve.studio.schema import ExplainRequest, PairRequest, RunRequest, UndoRequest, VoteRequest
 from lexloom.serve.studio.settings import StudioSettings
 from lexloom.serve.threads import aside
-from lexloom.serve.votes import Votes
+from lexloom.serve.votes import Votes, as_lines
 
 FILL = "/v1/fill"
 EXPLAIN = "/studio/explain"
+REPORT = "report.html"
 
 
 def studio_routes(settings: StudioSettings) -> list[Route]:
@@ -39,6 +40,11 @@ def studio_routes(settings: StudioSettings) -> list[Route]:
             Route("GET", "/studio/runs", studio.runs, None, None),
             Route("POST", "/studio/run", studio.run, RunRequest, None),
             Route("POST", "/studio/report", studio.report, RunRequest, None),
+        ]
+    if settings.compare is not None:
+        routes += [
+            Route("GET", "/studio/compare", studio.compare, None, None),
+            Route("GET", "/studio/compare/page", studio.compare_page, None, None),
         ]
     if settings.votes is not None:
         routes += [
@@ -76,7 +82,7 @@ class Studio:
             "masks": {name: _mask(served) for name, served in models.items() if FILL in served.routes},
             "scales": {name: scale for name, served in models.items() if (scale := _scale(served)) is not None},
             "runs": self._settings.runs is not None,
-            "compare": False,
+            "compare": self._settings.compare is not None,
             "votes": self._votes is not None,
             "prompts": list(self._settings.prompts),
         }
@@ -110,6 +116,19 @@ class Studio:
         html = await aside(lambda: report_of(self._runs, request.name))
         return Response(html, media_type="text/html")
 
+    # ---- a comparison ----
+
+    async def compare(self, service: Service, request: None, caller: Caller) -> Mapping[str, Any]:
+        """What many models made of one corpus."""
+        return await aside(lambda: read_comparison(self._compare))
+
+    async def compare_page(self, service: Service, request: None, caller: Caller) -> Response:
+        """The page that `lexloom compare` wrote."""
+        page = self._compare / REPORT
+        if not page.is_file():
+            raise ApiError(404, "the comparison has no page")
+        return Response(await aside(page.read_bytes), media_type="text/html")
+
     # ---- votes ----
 
     async def pair(self, service: Service, request: PairRequest, caller: Caller) -> Mapping[str, Any]:
@@ -135,13 +154,17 @@ class Studio:
     async def export(self, service: Service, request: None, caller: Caller) -> Response:
         """All votes, a line of JSON each."""
         rows = await aside(lambda: self._ballots.export(caller.owner))
-        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        return Response(lines, media_type="application/jsonl")
+        return Response(as_lines(rows), media_type="application/jsonl")
 
     @property
     def _runs(self) -> Path:
         assert self._settings.runs is not None, "without runs there is no route to them"
         return self._settings.runs
+
+    @property
+    def _compare(self) -> Path:
+        assert self._settings.compare is not None, "without a comparison there is no route to it"
+        return self._settings.compare
 
     @property
     def _ballots(self) -> Ballot:
