@@ -18,6 +18,8 @@ from lexloom.serve.settings import ServeSettings
 from tests.serving import FakeEngine, fake_app, fake_tokenizer
 
 WAIT_S = 20.0
+SILENCE_S = 0.15
+"""Without a byte, after which an answer counts as whole."""
 
 
 @dataclass
@@ -41,8 +43,10 @@ class Running:
         """What the server says to these bytes until it closes the connection, or says nothing for a while."""
         with self.connect() as client:
             client.settimeout(quiet_s)
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(ConnectionError, TimeoutError):
                 client.sendall(data)
+                client.recv(1, socket.MSG_PEEK)
+                client.settimeout(min(quiet_s, SILENCE_S))
             return read_all(client)
 
     def end(self) -> None:

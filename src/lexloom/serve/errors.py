@@ -6,6 +6,7 @@ from typing import Any
 from starlette.responses import Response
 
 from lexloom.base.errors import FolderError, UserError
+from lexloom.generate.constraints import BadConstraint
 from lexloom.generate.prompts import ContextFull
 from lexloom.generate.sampling import BrokenScores
 from lexloom.serve.jobs import Busy, DeadlineExceeded, EngineFailed
@@ -78,6 +79,8 @@ def as_api_error(error: UserError) -> ApiError:
     if isinstance(error, FolderError):
         return ApiError(500, "the model's folder doesn't hold what this needs", code="model_folder", again=False)
     message = f"{error.what}. {error.fix}" if error.fix else error.what
+    if isinstance(error, BadConstraint):
+        return ApiError(400, message, param="response_format", code="invalid_value")
     code = "context_length_exceeded" if isinstance(error, ContextFull) else None
     return ApiError(400, message, param=error.where, code=code)
 
