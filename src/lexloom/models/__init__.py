@@ -10,6 +10,7 @@ from torch import nn
 
 from lexloom.models import (
     bert,
+    birnn,
     bow,
     elmo,
     glove,
@@ -111,6 +112,7 @@ FAMILIES: dict[str, Family] = {
     "word2vec": _family(word2vec),
     "glove": _family(glove),
     "elmo": _family(elmo),
+    "birnn": _family(birnn),
     "bow": _family(bow),
 }
 
@@ -129,6 +131,7 @@ MODEL_TYPES = {
     "word2vec": "word2vec",
     "glove": "glove",
     "elmo": "elmo",
+    "birnn": "birnn",
     "bow": "bow",
 }
 """`model_type` of a published config.json → our family."""

@@ -26,6 +26,7 @@ SIZE_BOUNDS = {
     "char_width": 1 << 12,
     "highways": 1 << 10,
     "projection": 1 << 17,
+    "embedding_width": 1 << 17,
     "cell_width": 1 << 17,
     "task_width": 1 << 17,
 }

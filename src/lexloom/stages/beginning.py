@@ -19,6 +19,7 @@ from lexloom.nn.published import LABELLED
 from lexloom.stages.building import config_of
 from lexloom.stages.finetune_recipe import FinetuneRecipe
 from lexloom.stages.prepare import make_tokenizer
+from lexloom.stages.ready_vectors import lay_in, read_table, width_of
 from lexloom.stages.recipe import ModelSettings
 from lexloom.stages.session import CHECKPOINTS
 from lexloom.tasks import Setting, Task
@@ -53,6 +54,9 @@ def first_model(base: ModelFolder, task: Task, setting: Setting, recipe: Finetun
         return _without_head(base, seed, from_nothing=recipe.model.begins_anew)
     if recipe.model.begins_anew:
         model = new_model(base.family, config_under_head(base, task, setting), seed=seed)
+        if recipe.model.vectors is not None:
+            with torch.no_grad():
+                model.tokens.weight.copy_(old.tokens.weight)
         return model, [name for name, _ in model.named_parameters()]
     model, fresh = with_head(old, task.head, columns, seed=seed)
     if task.head in LABELLED and _labels_of(base) != list(setting.labels):
@@ -130,10 +134,14 @@ def _new(recipe: FinetuneRecipe, train: Sequence[Any], run: Path) -> ModelFolder
         what, fitting = problem
         raise RecipeError(f"is a {what}", where="model.family", fix=f"Choose {fitting}.")
     tokenizer = _tokenizer(recipe, train, run)
-    shape = ModelSettings(family=section.family, preset=section.preset, **section.shape)
+    table = None if section.vectors is None else read_table(Path(section.vectors))
+    widths = {} if table is None or not hasattr(family.config, "table_width") else {"embedding_width": width_of(table)}
+    shape = ModelSettings(family=section.family, preset=section.preset, **{**widths, **section.shape})
     head = task.head if family.kind == "encoder" else None
     config = config_of(shape, tokenizer, kind=family.kind, head=head)
     model = new_model(section.family, config, seed=recipe.train.seed).eval()
+    if table is not None:
+        lay_in(model, tokenizer, table, where=str(section.vectors))
     return ModelFolder(model, tokenizer, section.family, facts={}, generation={})
 
 

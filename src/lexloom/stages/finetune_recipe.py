@@ -60,6 +60,9 @@ class ModelSection(Settings):
     """The architecture of a new model, such as "transformer", "t5" or "bert", instead of a folder."""
     preset: str | None = None
     """A named size of the family; keys given beside it win."""
+    vectors: str | None = None
+    """Word vectors with which a new model's embeddings begin: a file of word2vec or GloVe, or the folder of a model
+    that has some. `train.freeze_layers = 0` keeps them as they are."""
     from_nothing: bool = False
     """Take the folder's shape and tokenizer, and draw new weights: what pre-training is worth."""
     dropout: float | None = Field(default=None, ge=0, lt=1)
@@ -117,6 +120,8 @@ def _check_model(section: ModelSection) -> None:
             "Set model.folder=FOLDER to begin with a trained model, or model.family=transformer to begin from nothing."
         )
         raise RecipeError(what, where="model", fix=fix)
+    if section.folder is not None and section.vectors is not None:
+        raise RecipeError("the model has embeddings already", where="model.vectors", fix="Leave it out.")
     if section.folder is not None and section.model_extra:
         known = list(ModelSection.model_fields)
         name = next(iter(section.model_extra))
