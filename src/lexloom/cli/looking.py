@@ -37,11 +37,12 @@ def tokenizer(
 @app.command("import", rich_help_panel="Look")
 def import_(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A .gguf, word vectors (.txt .vec .bin), a folder of AllenNLP's.")
+        Path,
+        typer.Argument(metavar="FILE", help="A .gguf or .arpa file, word vectors (.txt .vec .bin), AllenNLP's folder."),
     ],
     out: Annotated[Path, typer.Argument(metavar="FOLDER", help="The model folder to make.")],
 ) -> None:
-    """Make a model folder of GGUF (extra gguf), of word vectors, or of AllenNLP's ELMo (extra elmo).
+    """Make a model folder of GGUF (extra gguf), of n-grams (ARPA), of word vectors, or of AllenNLP's ELMo (extra elmo).
 
     Example: lexloom import SmolLM2-135M-Instruct.Q4_1.gguf smollm2
 
@@ -59,14 +60,16 @@ def export(
     out: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")],
     format: Annotated[
         str | None,
-        typer.Option(help="word2vec, word2vec-binary, glove; unset: by the file's name, or the model's family."),
+        typer.Option(help="word2vec, word2vec-binary, glove, arpa; unset: by the file's name, or the model's family."),
     ] = None,
 ) -> None:
-    """Write a model in another tool's format: word vectors as word2vec's or GloVe's.
+    """Write a model in another tool's format: word vectors as word2vec's or GloVe's, n-grams as ARPA.
 
     Example: lexloom export run/model vectors.txt
 
     Example: lexloom export run/model vectors.bin
+
+    Example: lexloom export run/model model.arpa
     """
     from lexloom.base.console import say
     from lexloom.stages.exchange import export_file

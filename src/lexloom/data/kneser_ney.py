@@ -53,7 +53,8 @@ class Smoothed:
     keys_G: Numbers | None  # noqa: N815
     log_probabilities_G: Floats  # noqa: N815
     log_backoffs_G: Floats | None  # noqa: N815
-    discounts: Discounts
+    discounts: Discounts | None
+    """None where somebody else has smoothed."""
 
 
 def smooth(counted: Counted, *, prune: Sequence[int], tick: Callable[[float], None]) -> list[Smoothed]:

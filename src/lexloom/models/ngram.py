@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from lexloom.base.console import say
 from lexloom.base.errors import UserError
 from lexloom.data.batches import Windows
-from lexloom.data.kneser_ney import Smoothed, smooth
+from lexloom.data.kneser_ney import FALLBACK, Smoothed, smooth
 from lexloom.data.ngrams import NONE, count_ngrams
 from lexloom.nn.cache import Cache
 from lexloom.nn.checks import check_length, check_sizes
@@ -290,12 +290,13 @@ def model_of(config: Config, smoothed: Sequence[Smoothed]) -> Model:
 
 
 def _say_fallbacks(smoothed: Sequence[Smoothed]) -> None:
-    orders = [str(number) for number, order in enumerate(smoothed, start=1) if order.discounts.is_fallback]
+    orders = [
+        str(number) for number, order in enumerate(smoothed, start=1) if order.discounts and order.discounts.is_fallback
+    ]
     if orders:
-        values = ", ".join(map(str, next(order.discounts.values for order in smoothed if order.discounts.is_fallback)))
         say(
             f"Note: the counts of the n-grams of order {', '.join(orders)} give no discounts (few different tokens, or "
-            f"little text); the usual ones are taken: {values}"
+            f"little text); the usual ones are taken: {', '.join(map(str, FALLBACK))}"
         )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lexloom.base.errors import UserError
 from lexloom.models.allennlp import import_elmo, is_elmo
+from lexloom.models.arpa import export_arpa, import_arpa
 from lexloom.models.folder import ModelFolder, load_model
 from lexloom.models.gguf import import_gguf
 from lexloom.models.word_vectors import export_vectors, import_vectors
@@ -30,6 +31,7 @@ def _ends_in(*suffixes: str) -> Callable[[Path], bool]:
 IMPORTS = (
     Foreign(is_elmo, import_elmo, "lexloom finetune model.folder={out} task.name=tag data.train=FILE"),
     Foreign(_ends_in(".gguf"), import_gguf, "lexloom chat {out}"),
+    Foreign(_ends_in(".arpa"), import_arpa, "lexloom evaluate {out} --data TEXT"),
     Foreign(_ends_in(".txt", ".vec", ".bin", ".txt.gz", ".vec.gz"), import_vectors, "lexloom neighbours {out} WORD"),
 )
 
@@ -37,9 +39,10 @@ EXPORTS: dict[str, Callable[[ModelFolder, Path], int]] = {
     "word2vec": lambda contents, file: export_vectors(contents, file, "word2vec"),
     "word2vec-binary": lambda contents, file: export_vectors(contents, file, "word2vec-binary"),
     "glove": lambda contents, file: export_vectors(contents, file, "glove"),
+    "arpa": export_arpa,
 }
 """Format → what writes it, and returns how many words (or n-grams) it wrote."""
-BY_SUFFIX = {".bin": "word2vec-binary"}
+BY_SUFFIX = {".bin": "word2vec-binary", ".arpa": "arpa"}
 """What a file's name says of its format; else it is the one that has the name of the model's family."""
 
 
@@ -53,7 +56,7 @@ def import_file(source: Path, out: Path) -> str:
     raise UserError(
         "is no file that can be imported",
         where=str(source),
-        fix="Name a .gguf file, a .txt, .vec or .bin file of word vectors, or a folder of AllenNLP's ELMo.",
+        fix="Name a .gguf or .arpa file, a .txt, .vec or .bin file of word vectors, or a folder of AllenNLP's ELMo.",
     )
 
 
