@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from lexloom.serve.app import app
@@ -42,10 +42,11 @@ class Contrary(FakeEngine):
 @cache
 def readers() -> dict[str, Served]:
     """A tiny model for each task, and a masked one; their engine is a fake, so that no thread stays."""
-    place, worker = Path(mkdtemp(prefix="lexloom-studio-")), Worker()
-    folders = {task: write_task_model(place / task, task) for task in TASKS}
-    folders["masked"] = write_model(place / "masked", family="bert", kind="wordpiece", head="masked")
-    opened = {name: open_model(name, folder, worker, Limits()) for name, folder in folders.items()}
+    worker = Worker()
+    with TemporaryDirectory() as place:
+        folders = {task: write_task_model(Path(place) / task, task) for task in TASKS}
+        folders["masked"] = write_model(Path(place) / "masked", family="bert", kind="wordpiece", head="masked")
+        opened = {name: open_model(name, folder, worker, Limits()) for name, folder in folders.items()}
     for served in opened.values():
         served.engine.close()
     return {name: replace(served, engine=FakeEngine(served.tokenizer)) for name, served in opened.items()}
