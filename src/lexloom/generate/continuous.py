@@ -318,7 +318,9 @@ class _Row:
         if token in self.ends.eos_ids:
             return "eos"
         complete = self.guide is not None and self.guide.push(token)
-        if complete or (self.ends.stop is not None and self.ends.stop(token)):
+        # Asked after a complete form, too: whoever stops texts is also who writes them down
+        stopped = self.ends.stop is not None and self.ends.stop(token)
+        if complete or stopped:
             return "stop"
         return "length" if len(self.ids) == self.tokens else None
 
