@@ -18,7 +18,7 @@ from lexloom.serve.models import Served, Speaker
 from lexloom.serve.schema import Model
 from lexloom.serve.settings import ServeSettings
 from lexloom.text.chat import CHAT_FORMATS
-from lexloom.text.stream import token_bytes
+from lexloom.text.stream import TextStream, token_bytes
 from lexloom.text.tokenizers import Tokenizer
 from tests.chatting import speaker_tokenizer
 
@@ -68,6 +68,7 @@ class FakeEngine:
         most = job.settings.max_tokens
         assert most is not None, "the server says how long a text may become"
         tokens = list(job.prompt_ids)[:most]
+        stream = TextStream(self.tokenizer)
         for step, token in enumerate(tokens, start=1):
             await asyncio.sleep(self.step_s)
             if self.failure is not None:
@@ -76,7 +77,7 @@ class FakeEngine:
             self.steps += 1
             score = TokenScore(token, token_bytes(self.tokenizer, token), -0.5, ((token, -0.5),) * job.top_logprobs)
             finish = None if step < len(tokens) else "length" if len(tokens) == most else "eos"
-            yield Piece(self.tokenizer.decode([token]), (score,), finish)
+            yield Piece(stream.push(token) + (stream.flush() if finish else ""), (score,), finish)
 
     async def run(self, function: Callable[[Sequence[Any]], Sequence[Any]], examples: Sequence[Any]) -> list[Any]:
         await asyncio.sleep(self.step_s)
