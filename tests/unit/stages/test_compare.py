@@ -14,7 +14,7 @@ from lexloom.cli import main
 from lexloom.stages.compare import compare, describe
 from lexloom.stages.compare_recipe import CompareRecipe, pretraining_recipe
 from tests.finetuning import write_reviews
-from tests.small import WORDS, prepared_folder
+from tests.small import prepared_folder
 
 SHORT = {"tokens": 2048, "context": 16, "batch_tokens": 128, "micro_batch": 4, "lr": 3e-3, "evaluate_every": 8}
 MODELS: dict[str, Any] = {
@@ -151,11 +151,11 @@ def test_models_that_do_a_task_are_compared_by_the_labels_they_need(tmp_path):
 
 
 def test_the_command_makes_its_own_prepared_folder(tmp_path, capsys, monkeypatch):
-    (tmp_path / "corpus.txt").write_text("\n\n".join(" ".join(WORDS) + str(n) for n in range(90)), encoding="utf-8")
+    prepared_folder(tmp_path)
     (tmp_path / "recipe.toml").write_text(
         f"""
 [prepare]
-data = {{sources = ["{tmp_path}/corpus.txt"], documents = "paragraph"}}
+data = {{sources = ["{tmp_path / "corpus.txt"}"], documents = "paragraph"}}
 tokenizer = {{kind = "characters", vocab_size = 64}}
 split = {{validation_share = 0.2}}
 [models.bigram.model]

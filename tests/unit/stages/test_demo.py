@@ -49,7 +49,9 @@ def test_the_whole_line_runs_and_runs_again(tmp_path):
     assert (Path(facts["model"]) / "README.md").is_file()
     assert [text["prompt"] for text in facts["texts"]] == [*module.POEMS, *module.SPEECHES]
     assert facts["bits_per_byte"]["low"] < facts["bits_per_byte"]["high"]
+    assert "4-gram" in Path(facts["comparison"]).read_text(encoding="utf-8")
     shown = describe(facts)
+    assert "4-gram" in shown
     assert "lexloom generate" in shown
     assert json.loads(json.dumps(facts)) == facts
     again = demo(tmp_path / "demo", overrides=overrides)
