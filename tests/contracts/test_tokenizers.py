@@ -164,7 +164,7 @@ def test_the_same_texts_give_the_same_bytes_in_another_process():
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("texts", [["a"], ["中"], ["\n"], ["aaaa aaaa"], ["😀"], ["a b c"] * 1000, ["x" * 100_000]])
 def test_degenerate_corpora_give_a_working_tokenizer(kind, texts):
-    if kind in ("wordpiece", "words") and not texts[0].strip():
+    if kind in ("wordpiece", "words", "word-bytes") and not texts[0].strip():
         pytest.skip("it drops white space")
     tokenizer = train(kind, texts=texts)
     text = texts[0][:1000]

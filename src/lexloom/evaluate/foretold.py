@@ -70,7 +70,7 @@ def _count(model: Any, batch: Batch) -> Floats:
     assert batch.spots_S is not None, "words have places"
     x_SD = model.hidden(batch.ids_BL, runs=batch.runs, spots_S=batch.spots_S)
     chunk = max(16, CHUNK_SCORES // model.config.vocab_size)
-    parts = zip(x_SD.split(chunk), batch.targets.to(x_SD.device).split(chunk), strict=True)
+    parts = zip(torch.split(x_SD, chunk), torch.split(batch.targets.to(x_SD.device), chunk), strict=True)
     nats, right = zip(*(_judged(model.scores(x), targets_S2) for x, targets_S2 in parts), strict=True)
     run_S = np.searchsorted(np.cumsum(batch.runs), batch.spots_S.numpy(), side="right")
     values = (batch.targets != IGNORE, torch.cat(nats), torch.cat(right))

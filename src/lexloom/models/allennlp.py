@@ -80,15 +80,15 @@ def _config(options: Any, vocab_size: int, where: str) -> elmo.Config:
     try:
         return elmo.Config(
             vocab_size=vocab_size,
-            char_width=_section(cnn, "embedding", where).get("dim"),
+            char_width=_number(_section(cnn, "embedding", where), "dim", where),
             filters=tuple(entry[-1] for entry in filters),
-            highways=cnn.get("n_highway"),
-            projection=lstm.get("projection_dim"),
-            cell_width=lstm.get("dim"),
-            layers=lstm.get("n_layers"),
-            cell_clip=lstm.get("cell_clip"),
-            projection_clip=lstm.get("proj_clip"),
-            activation=cnn.get("activation"),
+            highways=_number(cnn, "n_highway", where),
+            projection=_number(lstm, "projection_dim", where),
+            cell_width=_number(lstm, "dim", where),
+            layers=_number(lstm, "n_layers", where),
+            cell_clip=_number(lstm, "cell_clip", where),
+            projection_clip=_number(lstm, "proj_clip", where),
+            activation=str(cnn.get("activation")),
             head="none",
             task_width=TASK_WIDTH,
         )
@@ -101,6 +101,12 @@ def _section(values: Any, name: str, where: str) -> Mapping[str, Any]:
     if not isinstance(section, Mapping):
         raise FolderError(f"has no section {name}", where=where)
     return section
+
+
+def _number(section: Mapping[str, Any], key: str, where: str) -> Any:
+    if type(section.get(key)) not in (int, float):
+        raise FolderError(f"{key} = {section.get(key)!r} is not a number", where=where)
+    return section[key]
 
 
 def _refuse(section: Mapping[str, Any], key: str, accepted: tuple[Any, ...], where: str) -> None:
@@ -177,8 +183,8 @@ def _converted(stored: Mapping[str, Tensor], config: elmo.Config) -> dict[str, T
         state[f"words.highways.{number}.both.bias"] = torch.cat([parts["b_transform"], -parts["b_carry"]])
     for way, ours in enumerate(("rightward", "leftward")):
         for layer in range(config.layers):
-            tensors = (stored[_cell(way, layer, name)] for name in ("W_0", "B", "W_P_0"))
-            for name, tensor in _lstm(*tensors, config.projection).items():
+            both, bias, output = (stored[_cell(way, layer, name)] for name in ("W_0", "B", "W_P_0"))
+            for name, tensor in _lstm(both, bias, output, config.projection).items():
                 state[f"blocks.{layer}.{ours}.{name}"] = tensor
     return {name: tensor.contiguous() for name, tensor in state.items()}
 

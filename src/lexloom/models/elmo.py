@@ -29,7 +29,7 @@ from lexloom.nn.projected import ProjectedLSTM
 from lexloom.nn.published import HARMLESS, LABELLED, Published, head_of, name_labels, read_config, require
 from lexloom.nn.recurrent import TwoWay
 from lexloom.nn.steps import Steps, steps_of
-from lexloom.text.word_bytes import CHARACTERS, FILLER_ID, ROW, characters_of, words_of
+from lexloom.text.word_bytes import CHARACTERS, FILLER_ID, ROW, WORDS_SHARE, characters_of, words_of
 
 KIND = "encoder"
 PUBLISHED = False
@@ -95,6 +95,11 @@ class Config:
     def has_features(self) -> bool:
         """Whether there is a task, which mixes the layers."""
         return self.head in LABELLED
+
+    @property
+    def words_share(self) -> float:
+        """Of the tokens: as many words are computed."""
+        return WORDS_SHARE
 
     @property
     def layers_width(self) -> int:
@@ -185,10 +190,16 @@ class Block(nn.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        sizes = (config.projection, config.cell_width, config.projection)
-        clips = {"cell_clip": config.cell_clip, "clip": config.projection_clip}
-        self.rightward = ProjectedLSTM(*sizes, **clips)
-        self.leftward = ProjectedLSTM(*sizes, **clips)
+        self.rightward, self.leftward = (
+            ProjectedLSTM(
+                config.projection,
+                config.cell_width,
+                config.projection,
+                cell_clip=config.cell_clip,
+                clip=config.projection_clip,
+            )
+            for _ in range(2)
+        )
 
 
 class Mix(nn.Module):
@@ -203,7 +214,8 @@ class Mix(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """All layers side by side (…, layers · 2P) → (…, 2P)."""
         shares = torch.softmax(self.weights, dim=0)[:, None]
-        return (x.unflatten(-1, (self.layers, -1)) * shares).sum(-2) * self.gamma
+        y: Tensor = (torch.unflatten(x, -1, (self.layers, -1)) * shares).sum(-2) * self.gamma
+        return y
 
 
 # ---- model ----
@@ -274,6 +286,7 @@ class Model(nn.Module):
         right_WP, left_WP = x_WP, steps.flipped(x_WP)
         found = [torch.cat([x_WP, x_WP], dim=-1)]
         for number, block in enumerate(self.blocks):
+            assert isinstance(block, Block), "the list holds nothing else"
             ways = ((block.rightward, self.dropout(right_WP)), (block.leftward, self.dropout(left_WP)))
             right_WP, left_WP = (way(x, steps)[0] + (x if number else 0.0) for way, x in ways)
             found.append(torch.cat([right_WP, steps.flipped(left_WP)], dim=-1))
@@ -293,7 +306,7 @@ class Model(nn.Module):
 
     def features(self, x_SD: Tensor) -> Tensor:
         """What is multiplied with `head_weight_VD` to foretell the next word and the one before, (…, 2, P)."""
-        y_S2P: Tensor = self.dropout(x_SD[..., -2 * self.config.projection :]).unflatten(-1, (2, -1))
+        y_S2P: Tensor = torch.unflatten(self.dropout(x_SD[..., -2 * self.config.projection :]), -1, (2, -1))
         return y_S2P
 
     @property
@@ -313,7 +326,7 @@ class Model(nn.Module):
 
 def _largest(x_WD: Tensor, runs: Sequence[int]) -> Tensor:
     """At each word the largest values of its text (max-pooling)."""
-    return torch.cat([run.amax(0, keepdim=True).expand(len(run), -1) for run in x_WD.split(list(runs))])
+    return torch.cat([run.amax(0, keepdim=True).expand(len(run), -1) for run in torch.split(x_WD, list(runs))])
 
 
 CHARACTER_STD = 0.5

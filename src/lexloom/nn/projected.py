@@ -61,7 +61,9 @@ class _Projected(torch.autograd.Function):
         c_TC, tanh_TC, inner_TC = (x_TG.new_empty(len(x_TG), cell_width) for _ in range(3))
         h_TP = x_TG.new_empty(len(x_TG), len(output_PC))
         h, c, recurrent_PG, output_CP = h_RP, c_RC, recurrent_GP.t(), output_PC.t()
-        stored = zip(*(x.split(sizes) for x in (x_TG, gates_TG, c_TC, tanh_TC, inner_TC, h_TP)), strict=True)
+        stored = zip(
+            *(torch.split(x, list(sizes)) for x in (x_TG, gates_TG, c_TC, tanh_TC, inner_TC, h_TP)), strict=True
+        )
         for x, gates, c_t, tanh_t, inner_t, h_t in stored:
             rows = len(x)
             torch.add(x, product(h[:rows], recurrent_PG), out=gates)
@@ -87,7 +89,7 @@ class _Projected(torch.autograd.Function):
         h_before, c_before = _before(h_RP, h_TP, sizes), _before(c_RC, c_TC, sizes)
         free_TP, free_TC = h_TP.abs() < ctx.clips[1], c_TC.abs() < ctx.clips[0]
         views = (gates_TG, grad_TG, grad_TP, tanh_TC, wanted_TP, free_TP, free_TC)
-        stored = list(zip(*(x.split(sizes) for x in views), c_before, strict=True))
+        stored = list(zip(*(torch.split(x, list(sizes)) for x in views), c_before, strict=True))
         for gates, grads, grad, tanh, wanted, free_h, free_c, c in reversed(stored):
             dh, dc = h_grad_RP[: len(gates)], c_grad_RC[: len(gates)]
             torch.mul(dh.add_(wanted), free_h, out=grad)
@@ -109,4 +111,4 @@ class _Projected(torch.autograd.Function):
 
 def _before(first: Tensor, x_T: Tensor, sizes: tuple[int, ...]) -> list[Tensor]:
     """For each step the states that it began with."""
-    return [x[:rows] for x, rows in zip((first, *x_T.split(sizes)[:-1]), sizes, strict=True)]
+    return [x[:rows] for x, rows in zip((first, *torch.split(x_T, list(sizes))[:-1]), sizes, strict=True)]

@@ -20,12 +20,9 @@ from lexloom.data.sequences import Sequences
 from lexloom.nn.loss import vocabulary_loss
 from lexloom.objectives.contract import Batch, Loss, Objective, RowGenerator
 from lexloom.text.tokenizers import Tokenizer
-from lexloom.text.word_bytes import BYTES, MARK_ID, vocabulary_of, words_of
+from lexloom.text.word_bytes import BYTES, MARK_ID, WORDS_SHARE, vocabulary_of, words_of
 
 Ids = NDArray[np.int64]
-
-WORDS_SHARE = 0.25
-"""Of tokens: a word is its mark and some bytes, three of them in a Chinese character."""
 
 
 def bidirectional(settings: MaskingSettings, tokenizer: Tokenizer) -> Objective:

@@ -97,4 +97,4 @@ def kind_of(folder: Path) -> str:
         return UNDERSTANDS if read_facts(folder).get("task") else FINDS
     if isinstance(config, StaticConfig) and not read_facts(folder).get("task"):
         return LISTS
-    return FINDS if config.head in ("masked", "pretraining") else UNDERSTANDS
+    return FINDS if config.head in masked.OBJECTIVE_OF_HEAD else UNDERSTANDS

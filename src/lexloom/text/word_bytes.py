@@ -25,6 +25,8 @@ MARK = LETTERS[MARK_ID]
 BEGIN_TEXT_ID, END_TEXT_ID, BEGIN_WORD_ID, END_WORD_ID, FILLER_ID = range(BYTES, BYTES + 5)
 CHARACTERS = FILLER_ID + 1
 """How many characters there are: bytes, and those that frame words and texts."""
+WORDS_SHARE = 0.25
+"""Words per token, about: a word is its mark and some bytes, three of them in a Chinese character."""
 ROW = 50
 """Characters of a word, those that begin and end it included; the rest of its bytes isn't read."""
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from lexloom.train.optim import kinds_of
 
-VOCABULARY_HEADS = ("masked", "pretraining")
+VOCABULARY_HEADS = ("masked", "pretraining", "bidirectional")
 """Of the encoders; decoders have no choice of heads."""
 
 SIDE = 1024
@@ -21,13 +21,14 @@ def flops_per_token(
     """Floating-point operations to train on one token: 6 per weight that multiplies it, plus attention.
 
     Embedding look-ups multiply nothing; the vocabulary does, if the model foretells tokens. It and what comes behind
-    the last layer's attention are computed at the share of the tokens that is scored. Attention: 2 products, 2
-    operations per element, half of the context on average if it is causal, else all of it; forward once and backward
-    twice. Of encoder-decoders, the encoder reads `source_share` of the tokens, the decoder those that are scored; if it
-    isn't given, each reads a half.
+    the last layer's attention are computed at the share of the tokens that is scored, all else of a model that reads
+    words at `config.words_share`. Attention: 2 products, 2 operations per element, half of the context on average if it
+    is causal, else all of it; forward once and backward twice. Of encoder-decoders, the encoder reads `source_share` of
+    the tokens, the decoder those that are scored; if it isn't given, each reads a half.
     Source: Kaplan et al. 2020, arXiv:2001.08361, section 2.1.
     """
     config: Any = model.config
+    head: Any = getattr(model, "head_weight_VD", None)
     if hasattr(config, "writing_layers"):
         source, target = (0.5, 0.5) if source_share is None else (source_share, scored_share)
         return _encoder_decoder_flops(model, context * source, context * target) / context
@@ -36,11 +37,12 @@ def flops_per_token(
     weights = sum(
         matrix.numel() * (scored_share if name.startswith(behind) else 1.0)
         for name, matrix in kinds_of(model).matrices.items()
-    )
+    ) * getattr(config, "words_share", 1.0)
     if getattr(config, "head", None) in (None, *VOCABULARY_HEADS):
-        weights += scored_share * config.vocab_size * config.width
+        weights += scored_share * head.numel()
     seen = context if not hasattr(model, "new_cache") else context / 2
-    flops: float = 6.0 * (weights + 2 * config.layers * config.width * seen)
+    attention = 2 * config.layers * config.width * seen if hasattr(config, "heads") else 0.0
+    flops: float = 6.0 * (weights + attention)
     return flops
 
 
