@@ -1,6 +1,7 @@
 // Explain: what each word added to an answer, and where the model looked.
 
-const PAIRS = ["span", "similarity", "choice"];
+const PAIRS = ["span", "similarity"];
+const PERHAPS_PAIRS = ["classify", "regress"];
 
 const explainPanel = {
   id: "explain",
@@ -11,12 +12,13 @@ const explainPanel = {
     const box = textBox({ rows: 3, placeholder: "explain.placeholder" });
     const second = textBox({ rows: 3 });
     const label = el("select", {});
-    const secondField = field("explain.second", second);
+    const secondField = el("details", {}, el("summary", { t: "explain.second" }), field("explain.second", second));
     const labelField = field("explain.label", label);
     const answer = answerPlace();
     const fit = () => {
       const { task, explains: labels } = choice.chosen();
-      secondField.hidden = !(PAIRS.includes(task) || task === "classify" || task === "regress");
+      secondField.hidden = ![...PAIRS, ...PERHAPS_PAIRS].includes(task);
+      secondField.open = PAIRS.includes(task);
       labelField.hidden = !labels.length;
       label.replaceChildren(el("option", { value: "", t: "explain.own" }), ...labels.map((name) => el("option", { value: name }, name)));
     };
@@ -24,7 +26,7 @@ const explainPanel = {
       const texts = !secondField.hidden && second.value.trim() ? [box.value, second.value] : [box.value];
       const found = await post("/studio/explain", { model: choice.chosen().id, texts, label: label.value || null }, signal);
       answer.replaceChildren(...explained(found));
-      return ["explain.done", { count: () => number(found.targets.length) }];
+      return ["explain.done", { names: [...new Set(found.targets.map(({ name }) => name))].join(text("comma")) }];
     });
     choice.select?.addEventListener("change", fit);
     fit();
@@ -37,8 +39,9 @@ const explainPanel = {
 
 function explained({ texts, targets, attention }) {
   return [
-    ...targets.map((target) => heat(target, texts)),
+    ...targets.filter(({ method }) => method === "gradients").map((target) => heat(target, texts)),
+    ...targets.filter(({ method }) => method !== "gradients").map((target) => el("details", {}, el("summary", { t: "heat.other", values: { name: target.name } }), heat(target, texts))),
     ...attention.map(({ tokens, rollout }) =>
-      el("section", {}, el("h2", { t: "explain.attention" }), looks({ takers: tokens, taken: tokens, weights: rollout, label: "looks.from", same: true }), mapDetails({ takers: tokens, taken: tokens, weights: rollout }))),
+      el("section", {}, el("h2", { t: "explain.attention" }), looks({ takers: tokens, taken: tokens, weights: rollout, label: "looks.from", same: true, chosen: 1 }), mapDetails({ takers: tokens, taken: tokens, weights: rollout }))),
   ];
 }

@@ -4,7 +4,7 @@ function looks({ takers, taken, weights, chosen = 0, label, same = false }) {
   const takenWords = taken.map((word) => el("span", { class: "taken" }, word));
   const told = el("p", { class: "told", role: "status" });
   const takerWords = takers.map((word, place) =>
-    el("button", { type: "button", class: "taker", tabindex: place === chosen ? "0" : "-1", "aria-pressed": "false",
+    el("button", { type: "button", class: "taker", tabindex: "-1", "aria-pressed": "false",
       on: { pointerenter: () => pick(place), focus: () => pick(place), click: () => pick(place) } }, word));
   let current = -1;
 
@@ -31,7 +31,7 @@ function looks({ takers, taken, weights, chosen = 0, label, same = false }) {
 
   const from = el("div", { class: "takers", role: "group", "aria-label": text(label ?? "looks.written"), "data-t-label": label ?? "looks.written", on: { keydown: move } }, ...takerWords);
   const to = el("p", { class: "takens" }, ...takenWords);
-  pick(chosen);
+  pick(Math.min(chosen, takers.length - 1));
   return el("div", { class: "looks" }, el("h3", { t: same ? "looks.same" : "looks.source" }), to, el("h3", { t: label ?? "looks.written" }), from, told);
 }
 

@@ -143,8 +143,8 @@ function voteStage() {
       node.setAttribute("aria-busy", "false");
       say(place, "vote.place", { at: () => number(at), all: () => number(all) });
       prompt.textContent = pair.prompt;
-      sides.left.textContent = pair.left;
-      sides.right.textContent = pair.right;
+      sides.left.textContent = pair.left.trim();
+      sides.right.textContent = pair.right.trim();
       say(status, "vote.ready");
     },
     listen(vote, back, end) {
