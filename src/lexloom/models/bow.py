@@ -114,6 +114,15 @@ def values(counts_E: Tensor, texts_E: Tensor, scale_E: Tensor | None, texts: int
     return values_E / squares_R.sqrt()[texts_E]
 
 
+class Score(nn.Module):
+    """What each feature says to each label, and what is said without any."""
+
+    def __init__(self, features: int, labels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(features, labels))
+        self.bias = nn.Parameter(torch.empty(labels))
+
+
 # ---- model ----
 
 
@@ -127,11 +136,20 @@ class Model(nn.Module):
         self.keys_K = nn.Parameter(torch.zeros(features, dtype=torch.int64), requires_grad=False)
         """Ascending."""
         self.scale_K = nn.Parameter(torch.empty(features)) if config.scaled else None
-        self.weight_KC = nn.Parameter(torch.empty(features, labels))
-        self.bias_C = nn.Parameter(torch.empty(labels))
+        self.score = Score(features, labels)
 
-    def hidden(self, ids_BL: Tensor, *, runs: Sequence[int] | None = None, types_BL: Tensor | None = None) -> Tensor:
-        """The sums of the n-grams' weights, (B, L, C), at the first token of each row or run, zero elsewhere."""
+    def hidden(
+        self,
+        ids_BL: Tensor,
+        *,
+        runs: Sequence[int] | None = None,
+        types_BL: Tensor | None = None,
+        spots_S: Tensor | None = None,
+    ) -> Tensor:
+        """The sums of the n-grams' weights, (B, L, C), at the first token of each row or run, zero elsewhere.
+
+        With `spots_S`, places among the flattened tokens, only those, (S, C).
+        """
         batch, length = ids_BL.shape
         check_length(length if runs is None else max(runs), self.config.context)
         lengths_R = torch.tensor([length] * batch if runs is None else runs, device=self.keys_K.device)
@@ -139,17 +157,18 @@ class Model(nn.Module):
         says_RC = self._judged(ids_BL.flatten().to(texts_T.device), texts_T, len(lengths_R))
         x_TC = says_RC.new_zeros(batch * length, says_RC.shape[1])
         x_TC[lengths_R.cumsum(0) - lengths_R] = says_RC
-        return x_TC.view(batch, length, -1)
+        return x_TC.view(batch, length, -1) if spots_S is None else x_TC[spots_S]
 
     def scores(self, x_SC: Tensor) -> Tensor:
         """Log-odds of the labels, (…, C); of two that exclude one another half of them each."""
-        return x_SC + self.bias_C
+        return x_SC + self.score.bias
 
     def forward(self, ids_BL: Tensor, *, runs: Sequence[int] | None = None, types_BL: Tensor | None = None) -> Tensor:
         return self.scores(self.hidden(ids_BL, runs=runs, types_BL=types_BL))
 
     def _judged(self, ids_T: Tensor, texts_T: Tensor, texts: int) -> Tensor:
-        says_RC = self.weight_KC.new_zeros(texts, self.weight_KC.shape[1])
+        weight_KC = self.score.weight
+        says_RC = weight_KC.new_zeros(texts, weight_KC.shape[1])
         if not len(self.keys_K):
             return says_RC
         keys_G, texts_G = ngrams(ids_T, texts_T, self.config)
@@ -159,7 +178,7 @@ class Model(nn.Module):
         texts_E, places_E = entries_E // len(self.keys_K), entries_E % len(self.keys_K)
         scale_E = None if self.scale_K is None else self.scale_K[places_E]
         values_E = values(counts_E, texts_E, scale_E, texts, self.config.weighting)
-        return says_RC.index_add(0, texts_E, values_E[:, None] * self.weight_KC[places_E])
+        return says_RC.index_add(0, texts_E, values_E[:, None] * weight_KC[places_E])
 
 
 def init_weights(model: Model, seed: int) -> None:
@@ -194,10 +213,10 @@ def fit(config: Config, units: Any, tick: Tick, *, scratch: Path) -> Model:
     columns = [1] if exclusive and config.labels == 2 else range(config.labels)
     for column in columns:
         weight_K, bias = solve(counts, wanted_RC[:, column])
-        model.weight_KC.data[:, column], model.bias_C.data[column] = weight_K, bias
+        model.score.weight.data[:, column], model.score.bias.data[column] = weight_K, bias
         tick((column + 1) / config.labels, f"label {column + 1} of {config.labels}")
     if len(columns) == 1:
-        for parameter in (model.weight_KC, model.bias_C):
+        for parameter in model.score.parameters():
             parameter.data[..., 1] /= 2
             parameter.data[..., 0] = -parameter.data[..., 1]
     return model
@@ -328,5 +347,6 @@ def tied_copies(config: Config) -> dict[str, str]:
 
 def weights(config: Config) -> dict[str, Published]:
     """Where each of our parameters is in the file."""
-    names = ["keys_K", "weight_KC", "bias_C", *(["scale_K"] if config.scaled else [])]
-    return {name: Published((name.rpartition("_")[0],)) for name in names}
+    names = {"keys_K": "keys", "score.weight": "score.weight", "score.bias": "score.bias"}
+    names |= {"scale_K": "scale"} if config.scaled else {}
+    return {ours: Published((theirs,)) for ours, theirs in names.items()}

@@ -113,7 +113,7 @@ def test_a_saved_bag_is_loaded_bit_for_bit_whatever_the_size_of_its_keys(tmp_pat
 def test_words_and_texts_that_training_never_saw_say_only_the_bias():
     _, units = examples()
     model = fitted(EncodedExamples([one for one in units.encoded if 7 not in one.pieces[0].ids]))
-    assert np.array_equal(scores(model, [[7, 7, 7]])[0], model.bias_C.detach().numpy())
+    assert np.array_equal(scores(model, [[7, 7, 7]])[0], model.score.bias.detach().numpy())
 
 
 def test_what_cannot_be_learned_is_refused_in_a_sentence(monkeypatch):
