@@ -40,6 +40,8 @@ class TokenBatch:
     ids_BL: NDArray[np.int64]  # noqa: N815
     targets_BL: NDArray[np.int64]  # noqa: N815
     runs: tuple[int, ...] | None
+    past: tuple[NDArray[np.int64], ...] | None = None
+    """The tokens before each row, for models that remember them; fewer, or none, where the corpus begins."""
 
 
 class Windows:
@@ -47,10 +49,11 @@ class Windows:
 
     With `boundaries`, a run ends before each separator, which opens the run of the document that follows it: attention
     never crosses documents, no target is lost, and a document begins after one separator, as in generation.
+    With `past`, a window comes with so many tokens before it.
     Raises DataError if there are fewer than two tokens.
     """
 
-    def __init__(self, shards: TokenSource, context: int, *, boundaries: bool) -> None:
+    def __init__(self, shards: TokenSource, context: int, *, boundaries: bool, past: int = 0) -> None:
         assert context > 0, "a window holds at least one token"
         if shards.total_tokens < LEAST_TOKENS:
             raise DataError(
@@ -60,6 +63,7 @@ class Windows:
         self.context = context
         self.shards = shards
         self.boundaries = boundaries
+        self.past = past
         self._starts = np.unique(shards.documents[:, 0] - 1) if boundaries else None
 
     def __len__(self) -> int:
@@ -71,7 +75,8 @@ class Windows:
 
     def share(self, count: int) -> "Windows":
         """The first `count` windows, as a part of its own."""
-        return Windows(_Beginning(self.shards, count * self.context + 1), self.context, boundaries=self.boundaries)
+        beginning = _Beginning(self.shards, count * self.context + 1)
+        return Windows(beginning, self.context, boundaries=self.boundaries, past=self.past)
 
     def batch(self, indices: NDArray[np.int64] | list[int]) -> TokenBatch:
         """The windows named by `indices`, one per row, in this order."""
@@ -85,7 +90,12 @@ class Windows:
             assert size > 0, f"window {index} of {len(self)}"
             ids_BL[row, :size], targets_BL[row, :size] = tokens[:-1], tokens[1:]
             runs += self._runs(start, start + size)
-        return TokenBatch(ids_BL, targets_BL, None if self._starts is None else tuple(runs))
+        past = tuple(self._past(int(index) * self.context) for index in indices) if self.past else None
+        return TokenBatch(ids_BL, targets_BL, None if self._starts is None else tuple(runs), past)
+
+    def _past(self, start: int) -> NDArray[np.int64]:
+        """The tokens before a window."""
+        return self.shards.tokens(max(0, start - self.past), start).astype(np.int64)
 
     def _runs(self, start: int, stop: int) -> list[int]:
         """The lengths of the pieces of one row; what fills it up is a piece of its own."""

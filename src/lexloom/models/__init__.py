@@ -62,6 +62,8 @@ class Family:
     """What the encoder's or decoder's published names begin with, and what some published files leave out."""
     published: bool
     """Whether transformers knows the family, so that it loads the folder."""
+    remembers: bool
+    """Whether `hidden` takes the tokens before each row as `past`, reads them without a gradient, and goes on."""
     fit: Callable[..., Any] | None
     """How a model is learned in one go, counted or solved; None: by gradient steps.
 
@@ -93,6 +95,7 @@ def _family(file: ModuleType) -> Family:
         old_names=getattr(file, "OLD_NAMES", {}),
         prefix=file.PREFIX,
         published=getattr(file, "PUBLISHED", True),
+        remembers=getattr(file, "REMEMBERS", False),
         fit=getattr(file, "fit", None),
         fit_on=getattr(file, "FIT_ON", "corpus"),
         fit_settings=getattr(file, "FIT_SETTINGS", ()),

@@ -25,6 +25,7 @@ from lexloom.nn.steps import Steps, steps_of
 
 KIND = "decoder"
 PUBLISHED = False
+REMEMBERS = True
 
 # ---- config ----
 
@@ -83,13 +84,22 @@ class Model(nn.Module):
         """The matrix that makes scores out of hidden states."""
         return self.tokens.weight if self.head is None else self.head.weight
 
+    # torch's kernel is compiled already, and a loop over steps would be unrolled
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def hidden(
-        self, ids_BL: Tensor, *, runs: Sequence[int] | None = None, cache: StateCache | Forks | None = None
+        self,
+        ids_BL: Tensor,
+        *,
+        runs: Sequence[int] | None = None,
+        cache: StateCache | Forks | None = None,
+        past: Sequence[Tensor] | None = None,
     ) -> Tensor:
         """What the last layer says of every token, (B, L, D).
 
         Every row begins with nothing remembered, or every one of the packed `runs`, or with what its row of `cache`
-        remembers, which is advanced. Raises UserError if a text is longer than the context or the cache.
+        remembers, which is advanced; or with what is left of `past`, the ids before each row, read without a gradient
+        (truncated back-propagation, Williams & Peng 1990).
+        Raises UserError if a text is longer than the context or the cache.
         """
         batch, length = ids_BL.shape
         ids_T = ids_BL.to(self.tokens.weight.device).flatten()
@@ -98,7 +108,7 @@ class Model(nn.Module):
         check_length(length if runs is None else max(runs), self.config.context)
         steps = steps_of((length,) * batch if runs is None else runs, ids_T.device)
         if cache is None:
-            return self._read(ids_T, steps).view(batch, length, -1)
+            return self._read(ids_T, steps, None if past is None else self._left_of(past)).view(batch, length, -1)
         cache.reserve(batch, length)
         x_TD, after = self._remember(ids_T, steps, [cache.before(layer) for layer in range(self.config.layers)])
         for layer, states in enumerate(after):
@@ -106,21 +116,37 @@ class Model(nn.Module):
         cache.advance(length)
         return x_TD.view(batch, length, -1)
 
-    def _read(self, ids_T: Tensor, steps: Steps) -> Tensor:
-        """What the last layer says, (T, D)."""
+    def _read(self, ids_T: Tensor, steps: Steps, before: Sequence[States] | None) -> Tensor:
+        """What the last layer says, (T, D); `before` is what each layer remembers of each text, None: nothing."""
         packed_T = ids_T[steps.places_T]
         x_TD = self.word_dropout(self.tokens(packed_T), packed_T)
         x_TD = self.embedding_dropout(x_TD, steps.text_T)
-        for block in self.blocks:
-            x_TD = self.dropout(block(x_TD, steps), steps.text_T)
+        for number, block in enumerate(self.blocks):
+            first = None if before is None else _sorted(before[number], steps)
+            x_TD = self.dropout(block(x_TD, steps, first), steps.text_T)
         return steps.unpack(x_TD)
+
+    def _left_of(self, past: Sequence[Tensor]) -> list[States]:
+        """What each layer remembers of these texts, some of which may be empty."""
+        rows = [row for row, ids_N in enumerate(past) if len(ids_N)]
+        blank, device = self._blank(len(past)), self.tokens.weight.device
+        if not rows:
+            return blank
+        ends = torch.tensor([len(past[row]) for row in rows], device=device).cumsum(0) - 1
+        steps = steps_of([len(past[row]) for row in rows], device)
+        _, after = self._remember(torch.cat([past[row] for row in rows]).to(device), steps, self._blank(len(rows)))
+        places = torch.tensor(rows, device=device)
+        return [
+            tuple(zeros_RD.index_copy(0, places, state_TD[ends]) for zeros_RD, state_TD in zip(*both, strict=True))
+            for both in zip(blank, after, strict=True)
+        ]
 
     @torch.no_grad()
     def _remember(self, ids_T: Tensor, steps: Steps, before: Sequence[States]) -> tuple[Tensor, list[States]]:
         """The same, going on from what each layer remembers of each text, and what it remembers after each token."""
         x_TD, after = self.tokens(ids_T[steps.places_T]), []
         for block, states in zip(self._layers, before, strict=True):
-            after.append(block.remember(x_TD, steps, tuple(state_RD[steps.order_R] for state_RD in states)))
+            after.append(block.remember(x_TD, steps, _sorted(states, steps)))
             x_TD = after[-1][0]
         return steps.unpack(x_TD), [tuple(map(steps.unpack, states)) for states in after]
 
@@ -158,6 +184,10 @@ class Model(nn.Module):
         """An empty cache for `batch` rows of up to `tokens` tokens, or UserError if that exceeds the context."""
         check_length(tokens, self.config.context)
         return StateCache(first=self._blank(batch), tokens=tokens)
+
+
+def _sorted(states: States, steps: Steps) -> States:
+    return tuple(state_RD[steps.order_R] for state_RD in states)
 
 
 def _after(states: States, blank: States, tokens: Sequence[int]) -> States:

@@ -40,6 +40,8 @@ class Batch:
     source_runs: tuple[int, ...] | None = None
     before_N: Tensor | None = None  # noqa: N815
     """What the model said of each example before training, for losses that compare with it."""
+    past: tuple[Tensor, ...] | None = None
+    """The tokens before each row, which a model that remembers has read; for training on windows of a corpus."""
     groups_S: Tensor | None = None  # noqa: N815
     """Which group each spot belongs to, for tasks that join the scores of several; groups stand in order."""
 

@@ -168,7 +168,9 @@ def _check_kind(name: str, family: Family, kind: Kind, head: str | None) -> None
 
 
 def _windows(shards: TokenShards, settings: TrainSettings, objective: Objective) -> Windows:
-    return Windows(shards, objective.window_tokens(settings.context), boundaries=settings.boundaries)
+    return Windows(
+        shards, objective.window_tokens(settings.context), boundaries=settings.boundaries, past=settings.carried_tokens
+    )
 
 
 def _tokens_per_byte(shards: TokenShards) -> float:
@@ -181,6 +183,13 @@ def _check_fit(recipe: Recipe, config: Any) -> None:
             f"{recipe.train.context} tokens are more than the model's context of {config.context}",
             where="train.context",
             fix="Raise model.context, or lower train.context.",
+        )
+    if recipe.train.carried_tokens and not FAMILIES[recipe.model.family].remembers:
+        remembering = ", ".join(name for name, family in FAMILIES.items() if family.remembers)
+        raise RecipeError(
+            f"{recipe.model.family} remembers nothing of what it has read before",
+            where="train.carried_tokens",
+            fix=f"Leave it out, or choose {remembering}; a longer train.context lets other models see more.",
         )
     if recipe.train.compile is True and recipe.train.boundaries:
         raise RecipeError(

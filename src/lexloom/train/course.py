@@ -172,7 +172,7 @@ def to_device_of(model: nn.Module, batch: Batch) -> Batch:
     return replace(batch, **{name: tensor.to(device) for name, tensor in tensors.items()})
 
 
-BATCH_TENSORS = [field.name for field in fields(Batch) if field.name not in ("runs", "source_runs", "count")]
+BATCH_TENSORS = [field.name for field in fields(Batch) if field.name not in ("runs", "source_runs", "past", "count")]
 
 
 def evenly_spread(count: int, wanted: int | None) -> list[int]:

@@ -141,6 +141,10 @@ class TrainSettings(LoopSettings):
     boundaries: bool = False
     """Keep attention inside each document of a packed window."""
 
+    carried_tokens: int = Field(default=0, ge=0)
+    """Tokens of the text before each window that a recurrent model reads first, without a gradient: what it remembers
+    is carried over, and the gradient is truncated to the window. Not together with `boundaries`."""
+
     evaluate_windows: int | None = Field(default=None, gt=0)
     """Windows of the validation split to measure, evenly spread; unset: all of it."""
 
@@ -161,6 +165,14 @@ class TrainSettings(LoopSettings):
             near = max(1, round(self.batch_tokens / self.context)) * self.context
             raise ValueError(
                 f"batch_tokens {self.batch_tokens} is not a multiple of context {self.context}; nearest is {near}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_way_to_begin(self) -> "TrainSettings":
+        if self.carried_tokens and self.boundaries:
+            raise ValueError(
+                "boundaries let every document begin anew, so there is nothing for carried_tokens to carry"
             )
         return self
 
