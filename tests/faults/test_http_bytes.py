@@ -151,6 +151,13 @@ def test_drip_connections_leave_others_unharmed(server):
         assert_alive(server)
 
 
+@pytest.mark.parametrize(("size", "status"), [(500, 200), (70_000, 400)])
+def test_headers_are_bounded_by_header_bytes(size, status):
+    with running(header_bytes=1000) as server:
+        said = server.send(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * size + b"\r\n\r\n", quiet_s=2)
+    assert status_of(said) == status
+
+
 def test_reader_that_stops_reading_loses_its_place():
     long = completion(prompt=[7] * 400, max_tokens=100, logprobs=20, n=16, stream=True)
     with running(FakeEngine(fake_tokenizer(), slots=16), send_s=0.5) as server, contextlib.ExitStack() as held:

@@ -41,7 +41,9 @@ def test_keys_come_from_file_and_environment(key_file):
     assert read_keys(None, {}) == ()
 
 
-@pytest.mark.parametrize("bad", ["short", "with space in the middle", "schlüssel-schlüssel", "\tbell\x07-long-enough-key"])
+@pytest.mark.parametrize(
+    "bad", ["short", "with space in the middle", "schlüssel-schlüssel", "\tbell\x07-long-enough-key"]
+)
 def test_bad_keys_are_refused_without_being_shown(bad, key_file):
     with pytest.raises(UserError) as caught:
         read_keys(key_file(f"{KEY}\n{bad}\n"), {})
