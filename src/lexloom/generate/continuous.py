@@ -196,9 +196,7 @@ class Continuous:
         over = [(place, row) for place in read if (row := group.rows[place]) is not None and row.ticket in going]
         if left:
             for place, row in over:
-                cache = group.cache.take(place, len(row.ids) - 1, row.tokens)
-                assert cache is not None, "what a row has seen can be copied whole"
-                self._let_in([row], cache)
+                self._let_in([row], group.cache.take(place, row.seen, row.tokens))
             group.rows = [group.rows[place] for place in left]
             group.prompts.keep(left)
             group.cache.keep(left)
@@ -248,9 +246,7 @@ class Continuous:
         """Keep what a row has seen, all but its last token, for others that begin alike."""
         seen = row.ids[: row.seen]
         if self._prefixes is not None and not row.failed and self._prefixes.wants(row.owner, seen):
-            taken = cache.take(place, len(seen), len(seen))
-            if taken is not None:
-                self._prefixes.add(row.owner, seen, taken)
+            self._prefixes.add(row.owner, seen, cache.take(place, len(seen), len(seen)))
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,7 @@ class PrefixCache:
         if length < FEWEST_TOKENS:
             return None
         self._entries.move_to_end(key)
-        cache = self._entries[key].take(0, length, tokens)
-        return None if cache is None else (cache, length)
+        return self._entries[key].take(0, length, tokens), length
 
     def wants(self, owner: str, ids: Sequence[int]) -> bool:
         """Whether `ids` are worth keeping: long enough, and not the beginning of what is kept."""

@@ -17,8 +17,8 @@ from lexloom.text.stream import falls_back_to_bytes, is_byte_level, token_bytes
 from lexloom.text.tokenizers import Tokenizer
 
 Numbers = npt.NDArray[np.int64]
-PROBES = ("a", "中", "。", "1")
-"""What is put behind a token to see of which kind it is."""
+FIRST_CJK = "\u2e80"
+"""From here on letters are written without spaces, marks too."""
 KEPT_TOKENIZERS = 16
 
 
@@ -92,7 +92,7 @@ def _kinds(tokenizer: Tokenizer) -> tuple[Numbers, list[int]]:
     """The kind of each token (V), and one token of each: those are of one kind behind which all probes look alike."""
     if is_byte_level(tokenizer):
         return np.zeros(tokenizer.vocab_size, np.int64), [0]
-    probes = [ids[-1] for ids in tokenizer.encode_batch(PROBES) if ids]
+    probes = _probes(tokenizer)
     kinds: dict[Sequence[bytes], int] = {}
     befores: list[int] = []
     kind_of = np.zeros(tokenizer.vocab_size, np.int64)
@@ -102,6 +102,17 @@ def _kinds(tokenizer: Tokenizer) -> tuple[Numbers, list[int]]:
             befores.append(token)
         kind_of[token] = kinds.setdefault(alike, len(kinds))
     return kind_of, befores
+
+
+def _probes(tokenizer: Tokenizer) -> list[int]:
+    """Tokens that a decoder may treat differently behind another one: words and marks, with spaces and without."""
+    found: dict[tuple[bool, bool, bool], int] = {}
+    for token in range(tokenizer.vocab_size):
+        text = tokenizer.decode([token])
+        if text:
+            continues = text != tokenizer.decode([token, token])[len(text) :].strip()
+            found.setdefault((text[0].isalnum(), text[0] >= FIRST_CJK, continues), token)
+    return list(found.values())
 
 
 def _spelled(tokenizer: Tokenizer, before: int | None) -> list[bytes]:

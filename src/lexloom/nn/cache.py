@@ -124,11 +124,8 @@ class Cache:
             mine[:, joined, :, :longest] = others[:, : len(other.lengths), :, :longest]
         self.lengths = self.lengths + other.lengths
 
-    def take(self, row: int, length: int, tokens: int) -> Self | None:
-        """A copy of what a row has seen up to `length` tokens, with room for `tokens`; None where only more is known.
-
-        A copy of keys and values can end anywhere; a recurrent state knows only where it stands.
-        """
+    def take(self, row: int, length: int, tokens: int) -> Self:
+        """A copy of what a row has seen up to `length` tokens, with room for `tokens`."""
         assert 0 < length <= min(self.lengths[row], tokens), f"can't take {length} of {self.lengths[row]} tokens"
         taken = copy(self)
         layers, _, kv_heads, _, head_width = self._keys.shape

@@ -80,10 +80,9 @@ class SourceCache(Cache):
         self._runs = torch.cat([self._runs, other._runs])
         self._arrange([*self._text_of, *(texts + text for text in other._text_of)])
 
-    def take(self, row: int, length: int, tokens: int) -> Self | None:
+    def take(self, row: int, length: int, tokens: int) -> Self:
         """A copy of what a row has seen up to `length` tokens, with room for `tokens`; it looks at the same text."""
         taken = super().take(row, length, tokens)
-        assert taken is not None, "keys and values can end anywhere"
         taken._arrange([self._text_of[row]])
         return taken
 

@@ -51,10 +51,9 @@ class StateCache(Cache):
         both = zip(self._first, other._first, strict=True)
         self._first = [tuple(torch.cat(pair) for pair in zip(*layer, strict=True)) for layer in both]
 
-    def take(self, row: int, length: int, tokens: int) -> Self | None:
+    def take(self, row: int, length: int, tokens: int) -> Self:
         """A copy of what a row has seen up to `length` tokens, with room for `tokens`."""
         taken = super().take(row, length, tokens)
-        assert taken is not None, "all states are known"
         taken._first = [tuple(state_BH[row : row + 1] for state_BH in states) for states in self._first]
         return taken
 

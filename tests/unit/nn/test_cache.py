@@ -85,3 +85,40 @@ def test_truncating_beyond_the_end_is_our_mistake():
     cache = new_cache()
     with pytest.raises(AssertionError, match="truncate"):
         cache.truncate(0, 1)
+
+
+def test_rows_join_behind_the_others_with_room_for_the_longer():
+    cache, other = new_cache(batch=2, tokens=4), new_cache(batch=1, tokens=7)
+    append(cache, 2, 1.0)
+    append(other, 5, 3.0)
+    cache.join(other)
+    cache.truncate(1, 1)
+    keys, values = append(cache, 2, 4.0)
+    assert cache.tokens == 7
+    assert [row[:n] for row, n in zip(keys[:, 0, :, 0].tolist(), cache.lengths, strict=True)] == [
+        [1, 1, 4, 4],
+        [1, 4, 4],
+        [3, 3, 3, 3, 3, 4, 4],
+    ]
+    assert torch.equal(values, -keys)
+
+
+def test_what_is_taken_is_a_copy():
+    cache = new_cache()
+    append(cache, 4, 1.0)
+    taken = cache.take(1, 3, 5)
+    cache.truncate(1, 0)
+    cache.truncate(0, 0)
+    append(cache, 4, 9.0)
+    keys, _ = append(taken, 2, 2.0)
+    assert keys[0, 0, :, 0].tolist() == [1, 1, 1, 2, 2]
+    assert taken.nbytes == 2 * 4 * 2 * 5 * 3
+
+
+def test_rows_that_come_and_go_don_t_make_it_grow():
+    cache = new_cache(batch=1)
+    append(cache, 2, 1.0)
+    for _ in range(50):
+        cache.join(cache.take(0, 2, 6))
+        cache.keep([1])
+    assert cache.nbytes <= 2 * 2 * new_cache(batch=1).nbytes
