@@ -32,7 +32,7 @@ def flops_per_token(
     if hasattr(config, "writing_layers"):
         source, target = (0.5, 0.5) if source_share is None else (source_share, scored_share)
         return _encoder_decoder_flops(model, context * source, context * target) / context
-    last = f"blocks.{config.layers - 1}."
+    last = f"blocks.{getattr(config, 'layers', 0) - 1}."
     behind = (f"{last}attention.output.", f"{last}mlp.", "transform.")
     weights = sum(
         matrix.numel() * (scored_share if name.startswith(behind) else 1.0)
