@@ -15,6 +15,7 @@ from torch import Tensor
 from lexloom.base.errors import UserError
 from lexloom.base.recipe import check
 from lexloom.evaluate.scoring import score_documents
+from lexloom.generate.constraints import Constraint
 from lexloom.generate.prompts import check_ids
 from lexloom.generate.reply import (
     Found,
@@ -84,18 +85,25 @@ class LanguageModel:
         return logits_BLV
 
     @overload
-    def generate(self, text: str, *, stream: Literal[False] = False, **settings: Any) -> str: ...
+    def generate(
+        self, text: str, *, stream: Literal[False] = False, constraint: Constraint | None = None, **settings: Any
+    ) -> str: ...
     @overload
-    def generate(self, text: str, *, stream: Literal[True], **settings: Any) -> Iterator[str]: ...
-    def generate(self, text: str, *, stream: bool = False, **settings: Any) -> str | Iterator[str]:
+    def generate(
+        self, text: str, *, stream: Literal[True], constraint: Constraint | None = None, **settings: Any
+    ) -> Iterator[str]: ...
+    def generate(
+        self, text: str, *, stream: bool = False, constraint: Constraint | None = None, **settings: Any
+    ) -> str | Iterator[str]:
         """Continue a text; returns the new text only, or with `stream` its pieces as they come.
 
         `settings` are the fields of `SamplingSettings`: max_tokens, temperature, top_k, top_p, min_p,
-        repetition_penalty, seed, stop, min_tokens, no_repeat_ngram. An empty text begins a document.
+        repetition_penalty, seed, stop, min_tokens, no_repeat_ngram. `constraint` is a form that the new text keeps,
+        from `generate.constraints`: choices, regex, json_schema. An empty text begins a document.
         Example: `model.generate("明月", max_tokens=40, temperature=0.7, seed=1, stop=["\\n"])`.
         Raises UserError for settings out of range and for a prompt and reply longer than the context.
         """
-        pieces = continue_texts(self._contents, [text], _sampling(settings))
+        pieces = continue_texts(self._contents, [text], _sampling(settings), constraint=constraint)
         return _texts(pieces) if stream else "".join(_texts(pieces))
 
     def search(self, text: str, **settings: Any) -> list[Found]:

@@ -37,13 +37,15 @@ def generate(
     Example: lexloom generate run/model "春眠不覺曉" max_tokens=60 temperature=0.7 seed=1
 
     Example: lexloom generate run/model "春眠不覺曉" max_tokens=20 beams=4 n_best=4 no_repeat_ngram=3
+
+    Example: lexloom generate run/model "Is it raining?" 'regex=(Yes|No), because [a-z ]{5,40}'
     """
     from lexloom.base.recipe import load_recipe
-    from lexloom.generate.settings import GenerateSettings
+    from lexloom.generate.settings import FormedSettings
     from lexloom.stages.generate import generate as run
 
     text = sys.stdin.read() if prompt == STDIN else prompt
-    run(folder, text, load_recipe(GenerateSettings, None, settings or ()), json=json)
+    run(folder, text, load_recipe(FormedSettings, None, settings or ()), json=json)
 
 
 @app.command(rich_help_panel="Use")

@@ -7,6 +7,7 @@ from pathlib import Path
 from lexloom.base.errors import FolderError, UserError
 from lexloom.base.recipe import choose
 from lexloom.generate.beam import beam_search
+from lexloom.generate.constraints import Constraint
 from lexloom.generate.decoder import Finish
 from lexloom.generate.prompts import first_ids, prompt_ids, separator_ids
 from lexloom.generate.settings import BeamSettings, SamplingSettings
@@ -35,15 +36,20 @@ def load_speaker(path: Path, *, verify: bool = True) -> ModelFolder:
 
 
 def continue_texts(
-    folder: ModelFolder, texts: Sequence[str], settings: SamplingSettings | Sequence[SamplingSettings]
+    folder: ModelFolder,
+    texts: Sequence[str],
+    settings: SamplingSettings | Sequence[SamplingSettings],
+    *,
+    constraint: Constraint | None = None,
 ) -> Iterator[Piece]:
     """Continue each text, the beginning of a document, as if it were alone; the prompt itself is not repeated.
 
-    Raises what `generate_ids` raises, and FolderError if the folder has no tokenizer.
+    `constraint` is the form that each continuation keeps. Raises what `generate_text` raises, and FolderError if the
+    folder has no tokenizer.
     """
     tokenizer, opening = tokenizer_of(folder), opening_ids(folder)
     prompts = [prompt_ids(text, tokenizer, opening=opening) for text in texts]
-    return generate_text(folder.model, tokenizer, prompts, settings, eos_ids=end_ids(folder))
+    return generate_text(folder.model, tokenizer, prompts, settings, eos_ids=end_ids(folder), constraint=constraint)
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,28 @@ class GenerateSettings(BeamSettings, SamplingSettings):
         return self
 
 
+class FormedSettings(GenerateSettings):
+    """The same, and the form that the text must keep; at most one, and only where tokens are drawn."""
+
+    choices: tuple[Annotated[str, Field(min_length=1, strict=True)], ...] = ()
+    """The text is one of these."""
+
+    regex: Annotated[str, Field(min_length=1, strict=True)] | None = None
+    """The whole text fits this regular expression, in Rust's syntax."""
+
+    json_schema: str | None = None
+    """A file with a JSON schema; the text is JSON that it allows."""
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        given = [name for name in ("choices", "regex", "json_schema") if getattr(self, name)]
+        if len(given) > 1:
+            raise ValueError(f"a text has one form, not {' and '.join(given)}")
+        if given and self.beams > 1:
+            raise ValueError(f"a search with {self.beams} beams has no use for {given[0]}")
+        return self
+
+
 class WritingSettings(GenerateSettings):
     """How a text is written from another one; without any setting always with the best token."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from lexloom.generate.constraints import Constraint
 from lexloom.generate.decoder import Decoder, Finish
 from lexloom.generate.engine import Token, generate_ids
 from lexloom.generate.settings import SamplingSettings
@@ -37,10 +38,11 @@ def generate_text(
     settings: SamplingSettings | Sequence[SamplingSettings],
     *,
     eos_ids: Sequence[int],
+    constraint: Constraint | None = None,
 ) -> Iterator[Piece]:
     """Continue encoded prompts as text; one piece for every token, empty while a character is incomplete.
 
-    Raises what `generate_ids` raises.
+    `constraint` is the form that every text keeps. Raises what `generate_ids` and `Constraint.start` raise.
     """
     each = [settings] * len(prompts) if isinstance(settings, SamplingSettings) else settings
     writers = [TextWriter(TextStream(tokenizer), one.stop) for one in each]
@@ -49,7 +51,8 @@ def generate_text(
     def write(row: int, token: int) -> bool:
         return token not in ends and writers[row].push(token)
 
-    tokens = generate_ids(model, prompts, each, eos_ids=eos_ids, stop=write)
+    guides = None if constraint is None else [constraint.start(tokenizer) for _ in prompts]
+    tokens = generate_ids(model, prompts, each, eos_ids=eos_ids, stop=write, guides=guides)
     return _pieces(tokens, writers)
 
 

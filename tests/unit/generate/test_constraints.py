@@ -3,15 +3,17 @@
 import json
 import re
 
+import jsonschema
 import numpy as np
 import pytest
 
 from lexloom.base.errors import UserError
 from lexloom.generate.constraints import BadConstraint, Stuck, choices, json_schema, regex
-from lexloom.generate.continuous import Continuous
+from lexloom.generate.continuous import Continuous, Step
 from lexloom.generate.engine import generate_ids
 from lexloom.generate.settings import SamplingSettings
 from lexloom.generate.spellings import spellings_of
+from lexloom.models import FAMILIES, new_model
 from lexloom.text.stream import TextStream
 from lexloom.text.tokenizers import TokenizerSettings, train_tokenizer
 from tests.scripted import ScriptedDecoder, scrambled
@@ -158,3 +160,65 @@ def test_spellings_put_together_are_the_text(tokenizer):
             before = token
         stream = TextStream(tokenizer)
         assert data.decode(errors="replace") == "".join(map(stream.push, ids)) + stream.flush()
+
+
+# ---- a thousand schemas ----
+
+SCHEMAS = 1000
+
+
+def random_schema(rng, depth=0):
+    """A schema that only a few texts fit, of everything that answers usually have."""
+    kinds = ["integer", "number", "string", "pattern", "enum", "boolean", "null", "any_of"]
+    kinds += ["array", "object"] if depth < 3 else []
+    kind = rng.choice(kinds if depth else ["object", "array"])
+    if kind in ("integer", "number"):
+        low = int(rng.integers(-1000, 1000))
+        return {"type": str(kind), "minimum": low, "maximum": low + int(rng.integers(0, 1000))}
+    if kind == "string":
+        shortest = int(rng.integers(0, 4))
+        return {"type": "string", "minLength": shortest, "maxLength": shortest + int(rng.integers(0, 6))}
+    if kind == "pattern":
+        return {"type": "string", "pattern": str(rng.choice(["^[a-z]{2,5}$", "^\\d{4}-\\d{2}$", "^(春|月)+x$"]))}
+    if kind == "enum":
+        return {"enum": [["春眠", 1, None, 'a "b" \\ c'], [True, 2.5], [{"k": []}, ""]][rng.integers(3)]}
+    if kind == "any_of":
+        return {"anyOf": [random_schema(rng, depth + 1) for _ in range(rng.integers(1, 4))]}
+    if kind == "array":
+        fewest = int(rng.integers(0, 3))
+        most = fewest + int(rng.integers(0, 3))
+        return {"type": "array", "items": random_schema(rng, depth + 1), "minItems": fewest, "maxItems": most}
+    if kind == "object":
+        names = rng.choice(["name", "年龄", "a b", 'x"y', "list", ""], size=rng.integers(0, 5), replace=False).tolist()
+        return {
+            "type": "object",
+            "properties": {name: random_schema(rng, depth + 1) for name in names},
+            "required": [name for name in names if rng.random() < 0.6],
+            "additionalProperties": False,
+        }
+    return {"type": str(kind)}
+
+
+@pytest.mark.slow
+def test_a_thousand_schemas_are_each_answered_with_json_that_they_allow():
+    config = FAMILIES["gpt"].config(vocab_size=512, context=1024, width=16, layers=1, heads=2)
+    tokenizer = tokenizer_of("bpe")
+    model = new_model("gpt", config, seed=0).eval()
+    rng = np.random.default_rng(0)
+    running, schemas, written, answered = Continuous(model, slots=32), {}, {}, 0
+    left = iter(range(SCHEMAS))
+    while answered < SCHEMAS:
+        while running.rows < 32 and (number := next(left, None)) is not None:
+            schema = random_schema(rng)
+            settings = SamplingSettings(temperature=1.0, seed=number, max_tokens=1000)
+            guide = json_schema(schema).start(tokenizer)
+            ticket = running.join([1, 2], settings, eos_ids=[tokenizer.eos_id], guide=guide)
+            schemas[ticket], written[ticket] = schema, []
+        for made in running.step():
+            assert isinstance(made, Step), made
+            written[made.ticket].append(made.id)
+            if made.finish is not None:
+                answered += 1
+                assert made.finish in ("stop", "eos"), tokenizer.decode(written[made.ticket])
+                answer = json.loads(tokenizer.decode(written.pop(made.ticket)))
+                jsonschema.Draft202012Validator(schemas.pop(made.ticket)).validate(answer)
