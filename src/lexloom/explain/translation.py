@@ -66,7 +66,7 @@ class Translation:
 def explain_translation(model: Any, task: str, example: Any, setting: Setting) -> Translation:
     """Let the model answer an example of a task that writes about a source, such as text2text, and watch it write.
 
-    Raises UserError for a source without a word.
+    Raises UserError for a source without a word, and for a model without attention.
     """
     if not example.source.strip():
         raise UserError("there is no word in it, so nothing to explain", where=example.where)
@@ -93,13 +93,18 @@ def source_maps(model: Any, source: Sequence[int], target: Sequence[int], tokeni
 
 
 def source_attention(model: Any, source: Sequence[int], target: Sequence[int]) -> Floats:
-    """How much of each source token every layer's heads took when they wrote each target token, (N, H, L, M)."""
+    """How much of each source token every layer's heads took when they wrote each target token, (N, H, L, M).
+
+    Raises UserError for a model without attention.
+    """
     model.eval()
     written = torch.tensor([[model.config.start_id, *target[:-1]]])
     with torch.no_grad():
         read = source_of(model.encode(torch.tensor([list(source)])))
         with recorded_source_attention() as layers:
             model.hidden(written, source=read)
+    if not layers:
+        raise UserError("the model knows its source by one state alone; it has no attention to show")
     weights_NHLM: Floats = torch.stack([pairs[0] for pairs in layers]).float().cpu().numpy()
     return weights_NHLM
 

@@ -54,8 +54,9 @@ def _encoder_decoder_flops(model: nn.Module, source: float, target: float) -> fl
         of_source = name.startswith("encoder.") or ".source_attention.kv." in name
         weights += matrix.numel() * (source if of_source else target)
     inner = getattr(config, "inner_width", config.width)
-    reading = config.layers * source * source
-    writing = config.writing_layers * target * (target / 2 + source)
+    own = 1.0 if hasattr(config, "heads") else 0.0  # recurrent layers look at nothing but the source
+    reading = own * config.layers * source * source
+    writing = config.writing_layers * target * (own * target / 2 + source)
     flops: float = 6.0 * (weights + 2 * inner * (reading + writing))
     return flops
 
