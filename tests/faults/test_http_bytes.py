@@ -151,7 +151,7 @@ def test_drip_connections_leave_others_unharmed(server):
         assert_alive(server)
 
 
-@pytest.mark.parametrize(("size", "status"), [(500, 200), (70_000, 400)])
+@pytest.mark.parametrize(("size", "status"), [(500, 200), (70_000, 431), (1_000_000, 400)])
 def test_headers_are_bounded_by_header_bytes(size, status):
     with running(header_bytes=1000) as server:
         said = server.send(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * size + b"\r\n\r\n", quiet_s=2)

@@ -15,7 +15,7 @@ from typing import Any
 from lexloom.base.errors import UserError
 from lexloom.serve.bodies import ClientGone, Headers, Receive, header
 from lexloom.serve.callers import Keys, Shares
-from lexloom.serve.errors import ApiError, as_api_error, error_response
+from lexloom.serve.errors import ApiError, as_api_error, error_response, over
 from lexloom.serve.log import Log, shortened
 from lexloom.serve.metrics import Metrics
 from lexloom.serve.settings import ServeSettings
@@ -120,6 +120,7 @@ class Gate:
     def _admit(self, scope: Scope) -> str:
         """The owner of a request, or ApiError. Looks at nothing but headers."""
         headers: Headers = scope["headers"]
+        self._check_size(scope, headers)
         host = self._check_host(headers)
         _check_origin(headers, host)
         path: str = scope["path"]
@@ -128,6 +129,13 @@ class Gate:
             raise ApiError(503, "the server is ending", code="draining", retry_after_s=1)
         self.shares.spend(owner)
         return owner
+
+    def _check_size(self, scope: Scope, headers: Headers) -> None:
+        """h11 bounds headers only while they are incomplete; what comes in one piece is measured here."""
+        allowed = self._settings.limits.header_bytes
+        size = len(scope["path"]) + len(scope.get("query_string", b""))
+        if size + sum(len(name) + len(value) for name, value in headers) > allowed:
+            raise over("header_bytes", allowed, "path and headers are too long", status=431)
 
     def _check_host(self, headers: Headers) -> str:
         host = header(headers, b"host") or ""

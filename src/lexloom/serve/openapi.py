@@ -20,6 +20,7 @@ REFUSALS = {
     "413": "The body is too large.",
     "415": "The body is not JSON.",
     "429": "Too many requests; `Retry-After` says when to come back.",
+    "431": "The path and headers are too long.",
     "500": "The server failed.",
     "503": "The server is ending.",
     "504": "It took too long.",

@@ -190,7 +190,7 @@ def test_each_event_is_one_line_of_json_whatever_clients_send():
     client = client_of(application)
     client.post("/v1/completions", json=completion(prompt=NASTY, model=NASTY, user=NASTY))
     client.get("/x%0a%7b%22event%22:%22forged%22%7d%1b[31m")
-    client.request("BREW", "/" + "x" * 50_000)
+    client.request("BREW", "/" + "x" * 10_000)
     events = [line["event"] for line in lines_of(log)]
     assert set(events) <= {"request", "prompt"}
     assert max(map(len, log.getvalue().splitlines())) < 2000
