@@ -65,7 +65,7 @@ def perplexity(options: argparse.Namespace) -> None:
             ours, theirs = Path(folder, "ours.arpa"), Path(folder, "theirs.arpa")
             contents = ModelFolder(model, corpus.tokenizer(), "ngram", facts={}, generation={})
             export_arpa(contents, ours)
-            run_lmplz(options, "".join(f"{text}\n" for text in train), theirs, pad=len(corpus.names) + 1)
+            run_lmplz(options, "".join(f"{text}\n" for text in train), theirs, pad=len(corpus.names))
             spelled = "".join(f"{' '.join(corpus.spelled(text))}\n" for text in held_out)
             kenlm, crossed = (query(options, file, spelled) for file in (theirs, ours))
         found = math.exp(-scores.mean(dtype=np.float64))

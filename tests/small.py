@@ -38,6 +38,7 @@ MODELS = {
         "ffn_width": 96,
         "context": CONTEXT,
     },
+    "ngram": {"family": "ngram", "order": 4},
     "bert": {"family": "bert", "width": 48, "layers": 2, "heads": 2, "ffn_width": 96, "context": CONTEXT},
     "modernbert": {
         "family": "modernbert",
