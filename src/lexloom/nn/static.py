@@ -5,12 +5,13 @@ Axes: B batch, L length, T tokens (flattened), R texts, S spots, D width, C colu
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lexloom.base.errors import UserError
 from lexloom.nn.checks import check_choice, check_length, check_sizes
 from lexloom.nn.init import fill
 from lexloom.nn.layers import Embedding, picked
@@ -34,6 +35,9 @@ class StaticConfig:
     def __post_init__(self) -> None:
         check_sizes(self)
         check_choice("head", self.head, STATIC_HEADS)
+        for field in fields(self):
+            if type(field.default) is int and type(getattr(self, field.name)) is not int:
+                raise UserError(f"{getattr(self, field.name)!r} is not a whole number", where=field.name)
 
 
 STATIC_HEADS = ("none", "sequence", "token")

@@ -118,7 +118,9 @@ def test_a_step_of_glove_is_adagrad_on_the_papers_loss():
     (loss / 2).backward()
     optimizer = torch.optim.Adagrad(parameters, lr=config.alpha, initial_accumulator_value=1.0, eps=0.0)
     optimizer.step()
-    assert float(glove._step(words, contexts, ids, company, counts, config)) == pytest.approx(float(loss.detach()), rel=1e-5)
+    assert float(glove._step(words, contexts, ids, company, counts, config)) == pytest.approx(
+        float(loss.detach()), rel=1e-5
+    )
     for side, expected in zip((words, contexts), parameters, strict=True):
         assert torch.allclose(side.values_VE, expected, atol=1e-6)
 
@@ -166,3 +168,19 @@ def test_an_imported_file_keeps_every_vector_and_reads_text(tmp_path, header, fa
             assert weight[table.id(word)].tolist() == [place, 1, -place]
     ids = found.tokenizer.encode("The cat 北京大学 dog")
     assert [table.word(number) for number in ids] == ["the", "cat", "北京", "大学", "<|unk|>"]
+
+
+@pytest.mark.parametrize(
+    ("file", "settings", "message"),
+    [
+        (word2vec, {"window": 2.5}, "window: 2.5 is not a whole number"),
+        (word2vec, {"negative": 0}, "there is nothing to learn from"),
+        (word2vec, {"algorithm": "bow"}, "algorithm: unknown value 'bow'"),
+        (glove, {"window": 0}, "window"),
+        (glove, {"power": 2.0}, "power: 2.0 is not a number from 0 to 1"),
+        (glove, {"head": "span"}, "head: unknown value 'span'"),
+    ],
+)
+def test_impossible_settings_are_named(file, settings, message):
+    with pytest.raises(UserError, match=message):
+        file.Config(vocab_size=9, **settings)
