@@ -210,12 +210,13 @@ def fit(config: Config, units: Any, tick: Tick, *, scratch: Path) -> Model:
     if model.scale_K is not None:
         model.scale_K.data = counts.rarity_K
     # Of two labels one is the contrary of the other: the softmax of ±s/2 is the sigmoid of s
-    columns = [1] if exclusive and config.labels == 2 else range(config.labels)
+    contrary = exclusive and config.labels == 2
+    columns = [1] if contrary else range(config.labels)
     for column in columns:
         weight_K, bias = solve(counts, wanted_RC[:, column])
         model.score.weight.data[:, column], model.score.bias.data[column] = weight_K, bias
         tick((column + 1) / config.labels, f"label {column + 1} of {config.labels}")
-    if len(columns) == 1:
+    if contrary:
         for parameter in model.score.parameters():
             parameter.data[..., 1] /= 2
             parameter.data[..., 0] = -parameter.data[..., 1]

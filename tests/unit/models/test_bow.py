@@ -92,6 +92,11 @@ def test_several_labels_are_learned_one_by_one():
     assert (found[:, 2] < -3).all(), "a label that nobody has"
 
 
+def test_a_single_label_is_always_given():
+    rows, units = examples([0] * TEXTS)
+    assert (scores(fitted(units, labels=1), rows) > 3).all()
+
+
 def test_texts_without_label_teach_nothing_and_the_same_examples_the_same_bits():
     units = examples()[1]
     more = EncodedExamples([*units.encoded, Encoded((Piece([1, 2, 3], [0] * 3, [0]),), None)])
