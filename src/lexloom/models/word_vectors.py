@@ -34,7 +34,7 @@ def import_vectors(file: Path, out: Path, *, replace: bool = False) -> None:
         say(f"{found.repeated:,} lines repeat a word; its first vector counts")
     tokenizer = tokenizer_of_words(found.words)
     family = FAMILIES[FAMILY_OF[found.format]]
-    model = family.model(family.config(vocab_size=tokenizer.vocab_size, width=found.vectors_VD.shape[1]))
+    model: Any = family.model(family.config(vocab_size=tokenizer.vocab_size, width=found.vectors_VD.shape[1]))
     model.tokens.weight.data = torch.from_numpy(_table(found, tokenizer))
     save_model(
         out,
