@@ -112,6 +112,9 @@ class Cache:
         """Go on with these rows, in this order; a row may be named twice (beams) or not at all (finished)."""
         longest = max(self.lengths)
         self._keys, self._values = _select(self._keys, rows, longest), _select(self._values, rows, longest)
+        if len(rows) < len(self.lengths):  # the next ones to take these places must find no NaN of a broken row
+            self._keys[:, len(rows) : len(self.lengths), :, :longest] = 0
+            self._values[:, len(rows) : len(self.lengths), :, :longest] = 0
         self.lengths = [self.lengths[row] for row in rows]
 
     def join(self, other: Self) -> None:

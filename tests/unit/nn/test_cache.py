@@ -122,3 +122,13 @@ def test_rows_that_come_and_go_don_t_make_it_grow():
         cache.join(cache.take(0, 2, 6))
         cache.keep([1])
     assert cache.nbytes <= 2 * 2 * new_cache(batch=1).nbytes
+
+
+def test_a_row_that_broke_leaves_nothing_behind():
+    cache, other = new_cache(batch=1), new_cache(batch=1)
+    append(cache, 1, 1.0)
+    append(other, 5, float("nan"))
+    cache.join(other)
+    cache.keep([0])
+    assert not torch.isnan(cache._keys).any()
+    assert not torch.isnan(cache._values).any()
