@@ -23,6 +23,8 @@ from lexloom.data.ngrams import Counted, Grams, Numbers, Rows
 
 FALLBACK = (0.5, 1.0, 1.5)
 """Discounts where the counts of counts give none, as lmplz takes them."""
+LEAST = 1e-30
+"""In place of a weight of zero, which discounts of zero would give."""
 PIECE = 1 << 22
 """N-grams estimated together; bounds memory."""
 
@@ -160,7 +162,7 @@ def _finished(
     log_backoffs_G = None
     if gammas is not None:
         log_backoffs_G = np.zeros(len(order.probabilities), np.float32)
-        log_backoffs_G[gammas[0]] = np.log(gammas[1])
+        log_backoffs_G[gammas[0]] = np.log(np.maximum(gammas[1], LEAST))
     keys_G, log_probabilities_G = order.keys_G, np.log(order.probabilities)
     if order.kept is not None:
         log_probabilities_G = log_probabilities_G[order.kept]

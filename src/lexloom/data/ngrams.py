@@ -19,10 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lexloom.base.errors import DataError
 from lexloom.data.batches import TokenSource
 
 NONE = -1
 """The row of what is not an n-gram: it would go across documents, or beyond the beginning of the corpus."""
+MOST_TOKENS = (1 << 31) - 1
+"""Rows are int32."""
 READ_TOKENS = 1 << 22
 """Tokens looked at together; bounds the memory of a pass."""
 SORT_BYTES = 48
@@ -65,8 +68,13 @@ def count_ngrams(
     """Count the n-grams of all orders up to `order`; the files that are mapped stay in `scratch`.
 
     About `memory_bytes` are held in memory at a time: where sorting would take more, the numbers are sorted in parts,
-    each of which is a stretch of the finished table.
+    each of which is a stretch of the finished table. Raises DataError for more tokens than rows can number.
     """
+    if source.total_tokens >= MOST_TOKENS:
+        raise DataError(
+            f"{source.total_tokens:,} tokens are more than can be counted, which is {MOST_TOKENS - 1:,}",
+            fix="Prepare a part of the corpus, or larger tokens.",
+        )
     text = _text(source, scratch)
     unigrams_V = np.zeros(vocab_size, np.int64)
     for start in range(1, len(text.ids_T), READ_TOKENS):

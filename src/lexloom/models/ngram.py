@@ -251,7 +251,11 @@ def init_weights(model: Model, seed: int) -> None:
 
 
 def fit(config: Config, units: Windows, tick: Callable[..., None], *, scratch: Path, memory_mb: int) -> Model:
-    """Count the n-grams of a prepared corpus and smooth them."""
+    """Count the n-grams of a prepared corpus and smooth them; UserError for labelled examples instead of a corpus."""
+    if not isinstance(units, Windows):
+        raise UserError(
+            "an ngram is counted on a corpus, not on labelled examples", where="model.family", fix="Use `pretrain`."
+        )
     counted = count_ngrams(
         units.shards,
         config.order,

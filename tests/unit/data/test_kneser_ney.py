@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
+from lexloom.base.errors import DataError
 from lexloom.data import kneser_ney, ngrams
 from lexloom.data.kneser_ney import FALLBACK, discounts_of, smooth
 from lexloom.data.ngrams import count_ngrams
@@ -142,3 +143,9 @@ def test_discounts_are_those_of_chen_and_goodman():
 def test_counts_of_counts_that_give_no_discounts_fall_back(counts):
     assert discounts_of(np.array(counts)).values == FALLBACK
     assert discounts_of(np.array(counts)).is_fallback
+
+
+def test_more_tokens_than_rows_can_number_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(ngrams, "MOST_TOKENS", 20)
+    with pytest.raises(DataError, match="more than can be counted, which is 19"):
+        tables(random_documents(0), 3, tmp_path)

@@ -19,8 +19,9 @@ from lexloom.models import new_model
 from lexloom.models.arpa import export_arpa, import_arpa, read_arpa
 from lexloom.models.folder import ModelFolder, load_model, save_model
 from lexloom.models.gpt import Config as GptConfig
-from lexloom.models.ngram import Config
+from lexloom.models.ngram import Config, fit
 from lexloom.nn.forks import Fork, Forks
+from lexloom.tasks.batches import EncodedExamples
 from lexloom.text.tokenizers import Tokenizer
 from tests.counting import counted_model
 
@@ -164,6 +165,11 @@ def test_branches_that_share_a_trunk_are_read_as_if_alone(texts, names):
 def test_an_impossible_shape_is_refused(change, message):
     with pytest.raises(UserError, match=message):
         Config(**{"vocab_size": 9, "order": 3, **change})
+
+
+def test_labelled_examples_are_no_corpus(tmp_path):
+    with pytest.raises(UserError, match="counted on a corpus"):
+        fit(Config(vocab_size=9), EncodedExamples([]), lambda *_: None, scratch=tmp_path, memory_mb=1)
 
 
 ARPA = """\\data\\
