@@ -3,12 +3,13 @@
 import contextlib
 import json
 import random
+import socket
 import time
 
 import pytest
 
 from tests.listening import post, read_all, running, wait_until
-from tests.serving import FakeEngine, completion, fake_tokenizer
+from tests.serving import NAME, FakeEngine, completion, fake_tokenizer
 
 SECRET = b"SECRET-WORD"
 CANARY = post("/v1/completions", completion(), headers=("Connection: close",))
@@ -159,16 +160,16 @@ def test_headers_are_bounded_by_header_bytes(size, status):
 
 
 def test_reader_that_stops_reading_loses_its_place():
-    long = completion(prompt=[7] * 400, max_tokens=100, logprobs=20, n=16, stream=True)
-    with running(FakeEngine(fake_tokenizer(), slots=16), send_s=0.5) as server, contextlib.ExitStack() as held:
-        for _ in range(4):  # more than the buffers of the system hold
-            client = held.enter_context(server.connect())
-            client.setsockopt(1, 8, 1024)  # SO_RCVBUF
-            client.sendall(post("/v1/completions", long))
-        until = time.monotonic() + 20
-        while server.engine.running or server.listener.server_state.tasks or not server.engine.jobs:
-            assert time.monotonic() < until, "the stalled readers still hold their places"
-            time.sleep(0.05)
+    said = [{"role": "user", "content": "sky " * 240}]
+    long = {"model": NAME, "messages": said, "max_tokens": 240, "n": 16, "stream": True}
+    long |= {"logprobs": True, "top_logprobs": 20}  # some megabytes, more than the buffers of the system hold
+    with running(FakeEngine(fake_tokenizer(), slots=16), send_s=0.5) as server, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        client.connect(("127.0.0.1", server.port))
+        client.sendall(post("/v1/chat/completions", long))
+        wait_until(lambda: server.engine.running == 16)
+        wait_until(lambda: not server.engine.running and not server.listener.server_state.tasks, 60)
+        assert server.engine.steps < 16 * 240
         assert_alive(server)
 
 
