@@ -3,13 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test check faults bench clean
+.PHONY: help setup demo test check faults soak bench clean
 
 help:
 	@echo "make demo    raw text to a GPT that writes, on bundled Chinese and English text (about 8 minutes)"
 	@echo "make test    every check that CI runs"
 	@echo "make check   formatting, lint, types, layers and the tests"
 	@echo "make faults  the long fault tests: 50 kills, 200 horrors, a disk that fills"
+	@echo "make soak    the server for ten minutes, with clients that join, stall, leave and lie"
 	@echo "make bench   side by side with transformers, litgpt and a nanoGPT-style loop"
 
 setup: $(READY)
@@ -43,6 +44,9 @@ lint: setup
 faults: setup
 	$(BIN)/python tests/faults/kill.py --times 50
 	$(BIN)/python -m pytest tests/faults
+
+soak: setup
+	PYTHONPATH=. $(BIN)/python tests/faults/soak.py --minutes 10
 
 # litgpt wants other versions of what it shares with Lexloom, so it has an environment of its own
 bench: setup .venv-litgpt/.ready
