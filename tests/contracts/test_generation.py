@@ -24,7 +24,7 @@ SCORE_TOLERANCE = 1e-5
 TINY = {
     "ngram": {"order": 4},
     "gpt": {"width": 32, "layers": 3, "heads": 4},
-    "rnn": {"width": 32, "layers": 2},
+    "rnn": {"width": 32, "layers": 1},
     "llama": {
         "width": 32,
         "layers": 3,

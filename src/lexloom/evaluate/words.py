@@ -40,7 +40,8 @@ class WordTable:
         sizes_V[sorted(tokenizer.special_ids)] = 0
         sizes_V[tokenizer.vocab_size :] = 0
         self._known_V = sizes_V > 0
-        self._unit_VD = vectors_VD / np.where(self._known_V, sizes_V, np.inf)[:, None]
+        sizes_V[~self._known_V] = np.inf
+        self._unit_VD: Vectors = vectors_VD / sizes_V[:, None]
 
     def id(self, word: str) -> int | None:
         """The id of a word with a vector; None for others. A word is what the tokenizer makes one token of."""
@@ -84,14 +85,16 @@ class WordTable:
     def _targets(self, numbers_Q3: NDArray[np.int64]) -> Vectors:
         a_QD, b_QD, c_QD = (self._unit_VD[numbers] for numbers in numbers_Q3.T)
         targets_QD: Vectors = b_QD - a_QD + c_QD
-        sizes_Q = np.linalg.norm(targets_QD, axis=1, keepdims=True)
-        return targets_QD / np.where(sizes_Q > 0, sizes_Q, 1)
+        sizes_Q1 = np.linalg.norm(targets_QD, axis=1, keepdims=True)
+        sizes_Q1[sizes_Q1 == 0] = 1
+        normalised_QD: Vectors = targets_QD / sizes_Q1
+        return normalised_QD
 
     def _nearest(
         self, targets_QD: Vectors, excepted_QN: NDArray[np.int64], top: int
     ) -> tuple[NDArray[np.int64], Vectors]:
         """The ids of the `top` nearest words, nearest first, and their cosines, both (Q, K)."""
-        cosines_QV = targets_QD @ self._unit_VD.T
+        cosines_QV: Vectors = targets_QD @ self._unit_VD.T
         cosines_QV[:, ~self._known_V] = -np.inf
         np.put_along_axis(cosines_QV, excepted_QN, -np.inf, axis=1)
         top = min(top, cosines_QV.shape[1])

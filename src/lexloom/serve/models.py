@@ -104,7 +104,9 @@ def open_model(name: str, path: Path, worker: Worker, limits: Limits) -> Served:
     """
     contents = load_model(path)
     kind = FAMILIES[contents.family].kind
-    (lay_out_for_few_rows if kind == "decoder" else pack_for_inference)(contents.model)
+    if kind == "decoder":
+        lay_out_for_few_rows(contents.model)
+    pack_for_inference(contents.model)  # a second copy of the weights, which several rows at once are worth
     if contents.facts:
         check_golden(contents.model, contents.facts.get("golden"), where=str(path / FACTS))
     tokenizer = tokenizer_of(contents)

@@ -33,9 +33,9 @@ class SamplesSection(SamplingSettings):
 
     beginnings: tuple[str, ...] = ("",)
     """Texts to be continued."""
-    max_tokens: int | None = Field(80, ge=1, strict=True)
+    max_tokens: int | None = Field(default=80, ge=1, strict=True)
     """The length of each continuation."""
-    seed: int | None = Field(0, ge=0, strict=True)
+    seed: int | None = Field(default=0, ge=0, strict=True)
     """The same for every model."""
 
 
@@ -56,7 +56,7 @@ class CompareRecipe(Settings):
     """What each model may spend; unset: what the models' own `[train]` sections say."""
     train: Section = Field(default_factory=dict)
     """Settings of training that all models share; a model's own win."""
-    samples: SamplesSection = Field(default_factory=SamplesSection)
+    samples: SamplesSection = Field(default_factory=lambda: SamplesSection.model_validate({}))
     """What the language models write."""
     models: dict[str, Section] = Field(default_factory=dict)
     """By name, in the order of history: the sections `model`, `train`, … of an ordinary recipe."""

@@ -76,7 +76,7 @@ def count_characters(texts: Iterable[str]) -> Counter[str]:
     return counts
 
 
-def most_common(counts: Mapping[str, int], limit: int) -> list[str]:
+def most_common(counts: Mapping[str, float], limit: int) -> list[str]:
     """The `limit` most frequent keys; ties go to the smaller key, so that the answer doesn't depend on order."""
     return sorted(counts, key=lambda key: (-counts[key], key))[:limit]
 

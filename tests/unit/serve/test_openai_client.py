@@ -74,24 +74,26 @@ def test_errors_have_the_right_class(client, change, error):
 
 
 def test_wrong_key_is_an_authentication_error(server):
-    with openai.OpenAI(base_url=server.url + "/v1", api_key="wrong", max_retries=0) as other:
-        with pytest.raises(openai.AuthenticationError):
-            other.models.list()
+    wrong = openai.OpenAI(base_url=server.url + "/v1", api_key="wrong", max_retries=0)
+    with wrong as other, pytest.raises(openai.AuthenticationError):
+        other.models.list()
 
 
 def test_foreign_host_is_a_permission_error(server):
     headers = {"Host": "evil.example"}
-    with openai.OpenAI(base_url=server.url + "/v1", api_key=KEY, default_headers=headers, max_retries=0) as other:
-        with pytest.raises(openai.PermissionDeniedError):
-            other.models.list()
+    foreign = openai.OpenAI(base_url=server.url + "/v1", api_key=KEY, default_headers=headers, max_retries=0)
+    with foreign as other, pytest.raises(openai.PermissionDeniedError):
+        other.models.list()
 
 
 def test_rate_limit_is_a_rate_limit_error():
-    with running(requests_per_minute=1) as server:
-        with openai.OpenAI(base_url=server.url + "/v1", api_key="any", max_retries=0) as client:
+    with (
+        running(requests_per_minute=1) as server,
+        openai.OpenAI(base_url=server.url + "/v1", api_key="any", max_retries=0) as client,
+    ):
+        client.models.list()
+        with pytest.raises(openai.RateLimitError):
             client.models.list()
-            with pytest.raises(openai.RateLimitError):
-                client.models.list()
 
 
 def test_failure_in_the_middle_of_a_stream_is_an_error_and_no_short_answer(server, client):
