@@ -61,13 +61,13 @@ class Smoothed:
 
 def smooth(counted: Counted, *, prune: Sequence[int], tick: Callable[[float], None]) -> list[Smoothed]:
     """All orders, smoothed. N-grams of the order 2 + i that occur at most prune[i] times are left out (0: none)."""
-    adjusted = _adjusted(counted)
-    vocab_size = len(counted.unigrams_V)
-    lower = _unigrams(adjusted[0])
+    vocab_size, orders = len(counted.unigrams_V), counted.orders
+    lower = _unigrams(_preceded(orders[0], vocab_size) if orders else counted.unigrams_V)
     kept_rows: Rows | None = None
     smoothed: list[Smoothed] = []
-    for number, (grams, counts_G) in enumerate(zip(counted.orders, adjusted[1:], strict=True)):
-        tick(number / len(counted.orders))
+    for number, (grams, above) in enumerate(zip(orders, [*orders[1:], None], strict=False)):
+        tick(number / len(orders))
+        counts_G = _adjusted(grams, above)
         discounts = discounts_of(counts_G)
         higher, gammas = _order(grams, counts_G, discounts, lower.probabilities, prune[number], vocab_size)
         smoothed.append(_finished(lower, gammas, kept_rows, vocab_size))
@@ -88,17 +88,18 @@ def discounts_of(counts_G: Counts) -> Discounts:
     return Discounts((one, two, more) if possible else FALLBACK, is_fallback=not possible)
 
 
-def _adjusted(counted: Counted) -> list[Counts]:
-    """a of every order."""
-    orders = counted.orders
-    if not orders:
-        return [counted.unigrams_V]
-    adjusted: list[Counts] = [np.bincount(orders[0].suffixes_G, minlength=len(counted.unigrams_V))]
-    for grams, above in itertools.pairwise(orders):
-        preceded_G = np.bincount(above.suffixes_G, minlength=len(grams))
-        # Nothing stands before <s>
-        adjusted.append(np.where(preceded_G == 0, grams.counts_G, preceded_G))
-    return [*adjusted, orders[-1].counts_G]
+def _adjusted(grams: Grams, above: Grams | None) -> Counts:
+    """a of an order, given the one above it."""
+    if above is None:
+        return grams.counts_G
+    preceded_G = _preceded(above, len(grams))
+    # Nothing stands before <s>
+    return np.where(preceded_G == 0, grams.counts_G, preceded_G)
+
+
+def _preceded(above: Grams, size: int) -> Rows:
+    """How many different tokens stand before each n-gram of the order below, which has `size` of them."""
+    return np.bincount(above.suffixes_G, minlength=size).astype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -122,12 +123,13 @@ def _order(
     grams: Grams, counts_G: Counts, discounts: Discounts, below: Floats, least: int, vocab_size: int
 ) -> tuple[_Order, tuple[Rows, Floats]]:
     """An order, and γ of each of its contexts with their rows."""
+    keys_G, suffixes_G = grams.keys_G, grams.suffixes_G
     probabilities_G = np.empty(len(grams), np.float32)
     kept_G = None if least == 0 else grams.counts_G > least
     contexts, gammas = [], []
-    for start, stop in _pieces(grams.keys_G, vocab_size):
+    for start, stop in _pieces(keys_G, vocab_size):
         piece = slice(start, stop)
-        rows = grams.keys_G[piece] // vocab_size
+        rows = keys_G[piece] // vocab_size
         firsts = np.flatnonzero(np.concatenate([[True], rows[1:] != rows[:-1]]))
         counts = counts_G[piece].astype(np.float64)
         left = counts - discounts.of(counts_G[piece])
@@ -135,11 +137,11 @@ def _order(
         staying = left if kept_G is None else np.where(kept_G[piece], left, 0.0)
         gamma = (totals - np.add.reduceat(staying, firsts)) / totals
         lengths = np.diff(firsts, append=stop - start)
-        inherited = np.repeat(gamma, lengths) * below[grams.suffixes_G[piece]]
+        inherited = np.repeat(gamma, lengths) * below[suffixes_G[piece]]
         probabilities_G[piece] = left / np.repeat(totals, lengths) + inherited
         contexts.append(rows[firsts].astype(np.int32))
         gammas.append(gamma.astype(np.float32))
-    order = _Order(grams.keys_G, probabilities_G, discounts, kept_G)
+    order = _Order(keys_G, probabilities_G, discounts, kept_G)
     return order, (np.concatenate(contexts), np.concatenate(gammas))
 
 

@@ -12,7 +12,7 @@ Axes: T tokens of the corpus, with the separator before the first document; G n-
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +40,36 @@ Tick = Callable[[float], None]
 
 @dataclass(frozen=True)
 class Grams:
-    """All n-grams of one order, mapped from files.
+    """All n-grams of one order in files, mapped anew by whoever asks, so that nobody keeps them in memory unasked."""
 
-    `keys_G`: int64, ascending. `counts_G`: int32, how often each occurs. `suffixes_G`: int32, the row of each n-gram
-    without its first token in the order below.
-    """
-
-    keys_G: Numbers  # noqa: N815
-    counts_G: Rows  # noqa: N815
-    suffixes_G: Rows  # noqa: N815
+    folder: Path
+    order: int
+    size: int
 
     def __len__(self) -> int:
-        return len(self.keys_G)
+        return self.size
+
+    @property
+    def keys_G(self) -> Numbers:  # noqa: N802
+        """The n-grams as numbers, int64, ascending."""
+        return self._mapped("keys", np.int64)
+
+    @property
+    def counts_G(self) -> Rows:  # noqa: N802
+        """How often each occurs, int32."""
+        return self._mapped("counts", np.int32)
+
+    @property
+    def suffixes_G(self) -> Rows:  # noqa: N802
+        """The row of each n-gram without its first token in the order below, int32."""
+        return self._mapped("suffixes", np.int32)
+
+    def file(self, name: str) -> Path:
+        """Where one of the arrays is."""
+        return self.folder / f"{name}{self.order}"
+
+    def _mapped(self, name: str, dtype: Any) -> NDArray[Any]:
+        return np.memmap(self.file(name), dtype=dtype, mode="c") if self.size else np.empty(0, dtype)
 
 
 @dataclass(frozen=True)
@@ -121,7 +139,7 @@ def _next_order(
     after_T = rows_T if last else _new_array(scratch / f"rows{size}", len(rows_T), np.int32)
     if not last:
         after_T[:] = NONE
-    files = {name: scratch / f"{name}{size}" for name in ("keys", "counts", "suffixes")}
+    empty = Grams(scratch, size, 0)
     done = 0
     for low, high in _stretches(text, rows_T, size, vocab_size, parts):
         keys, places = _numbers(text, rows_T, size, vocab_size, low, high)
@@ -130,14 +148,13 @@ def _next_order(
         del order
         fresh = np.concatenate([[True], keys[1:] != keys[:-1]]) if len(keys) else np.zeros(0, bool)
         firsts = np.flatnonzero(fresh)
-        _append(files["keys"], keys[firsts])
-        _append(files["counts"], np.diff(firsts, append=len(keys)).astype(np.int32))
-        _append(files["suffixes"], rows_T[places[firsts]])
+        _append(empty.file("keys"), keys[firsts])
+        _append(empty.file("counts"), np.diff(firsts, append=len(keys)).astype(np.int32))
+        _append(empty.file("suffixes"), rows_T[places[firsts]])
         if not last:
             after_T[places] = (np.cumsum(fresh) + (done - 1)).astype(np.int32)
         done += len(firsts)
-    mapped = [_mapped(files[name], dtype) for name, dtype in (("keys", np.int64), ("counts", np.int32))]
-    return Grams(mapped[0], mapped[1], _mapped(files["suffixes"], np.int32)), after_T
+    return replace(empty, size=done), after_T
 
 
 def _stretches(text: _Text, rows_T: Rows, size: int, vocab_size: int, parts: int) -> Iterator[tuple[int, int]]:
@@ -183,7 +200,3 @@ def _new_array(path: Path, items: int, dtype: Any) -> NDArray[Any]:
 def _append(path: Path, values: NDArray[Any]) -> None:
     with open(path, "ab") as file:
         file.write(np.ascontiguousarray(values).data)
-
-
-def _mapped(path: Path, dtype: Any) -> NDArray[Any]:
-    return np.memmap(path, dtype=dtype, mode="c") if path.stat().st_size else np.empty(0, dtype)
