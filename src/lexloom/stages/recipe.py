@@ -17,9 +17,9 @@ class ModelSettings(Settings):
 
     family: str = "llama"
     """The architecture. Decoders: "gpt" (GPT-2), "llama" (rotary positions, RMSNorm, gated feed-forward), "rnn" (LSTM
-    or GRU) or "ngram" (counted, with Kneser-Ney smoothing). Encoders: "bert", "modernbert" (rotary positions, norms first, gated, local and global layers) or "elmo" (two-way LSTMs over
-    words that it reads as bytes). Encoder-decoders:
-    "transformer" (of 2017) or "t5" (relative positions, RMSNorm)."""
+    or GRU) or "ngram" (counted, with Kneser-Ney smoothing). Encoders: "bert", "modernbert" (rotary positions, norms
+    first, gated, local and global layers) or "elmo" (two-way LSTMs over words that it reads as bytes).
+    Encoder-decoders: "transformer" (of 2017) or "t5" (relative positions, RMSNorm)."""
     preset: str | None = None
     """A named size of the family, for example "toy" or "smollm2-135m"; keys given beside it win."""
 
