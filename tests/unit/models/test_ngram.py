@@ -108,17 +108,6 @@ def test_probabilities_of_all_tokens_sum_to_one(texts, names):
     assert (model(ids_BL).double().exp().sum(-1) - 1).abs().max() < 1e-5
 
 
-def test_pythons_kenlm_scores_our_file_alike(texts, names, tmp_path):
-    kenlm = pytest.importorskip("kenlm")
-    model = model_of(texts, names)
-    export_arpa(folder_of(model, names), tmp_path / "model.arpa")
-    reference = kenlm.Model(str(tmp_path / "model.arpa"))
-    for text in texts[::7]:
-        ids = torch.tensor([0, *(names[word] for word in text.split()), 0])
-        found = model.log_probabilities(model.hidden(ids[None, :-1])[0], ids[1:]).sum().item()
-        assert found / math.log(10) == pytest.approx(reference.score(text), rel=1e-5)
-
-
 def test_tables_are_used_where_they_lie_in_the_file(texts, names, tmp_path):
     """So a model may be larger than memory."""
     maps = Path("/proc/self/maps")
