@@ -121,4 +121,4 @@ class FakeWindows:
         for row, index in enumerate(indices):
             if index == self.empty:
                 targets[row] = IGNORE
-        return SimpleNamespace(ids_BL=rows[:, :-1].copy(), targets_BL=targets, runs=None)
+        return SimpleNamespace(ids_BL=rows[:, :-1].copy(), targets_BL=targets, runs=None, past=None)

@@ -8,6 +8,7 @@ import torch
 from lexloom.models import FAMILIES, new_model
 from lexloom.models.folder import save_model
 from lexloom.text.tokenizers import TokenizerSettings, train_tokenizer
+from tests.counting import COUNTED, counted_model, random_documents
 
 TEXTS = [
     "春眠不觉晓，处处闻啼鸟。",
@@ -21,6 +22,8 @@ SHAPES = {
     "modernbert": {"width": 32, "layers": 3, "heads": 4, "ffn_width": 48, "window": 8},
     "transformer": {"width": 32, "layers": 2, "heads": 4, "ffn_width": 48},
     "t5": {"width": 32, "layers": 2, "heads": 4, "head_width": 8, "ffn_width": 48},
+    "rnn": {"width": 32, "layers": 1},
+    "ngram": {"order": 3},
 }
 
 OBJECTIVES = {"decoder": "causal", "encoder": "masked", "encoder-decoder": "pairs"}
@@ -35,12 +38,7 @@ def write_model(
     """
     tokenizer = train_tokenizer(iter(TEXTS), TokenizerSettings(kind=kind, vocab_size=300))
     config = FAMILIES[family].config(vocab_size=tokenizer.vocab_size, context=context, **SHAPES[family], **fields)
-    model = new_model(family, config, seed=seed)
-    rng = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(0, 0.3, generator=rng)
+    model = _drawn(family, config, seed) if family not in COUNTED else counted_model(family, config, _documents(config))
     save_model(
         path,
         model.eval(),
@@ -50,3 +48,17 @@ def write_model(
         card="A test.",
     )
     return path
+
+
+def _drawn(family: str, config: Any, seed: int) -> Any:
+    model = new_model(family, config, seed=seed)
+    rng = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0, 0.3, generator=rng)
+    return model
+
+
+def _documents(config: Any) -> list[list[int]]:
+    return random_documents(1, words=config.vocab_size - 1, documents=200)

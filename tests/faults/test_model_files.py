@@ -23,6 +23,8 @@ from lexloom.base.rng import generator
 from lexloom.models import FAMILIES, new_model
 from lexloom.models.folder import load_model, save_model
 from lexloom.nn.tensors import TensorFile
+from tests.counting import COUNTED, counted_model, random_documents
+from tests.solving import SOLVED, solved_model
 
 SHAPES: dict[str, dict[str, Any]] = {
     "gpt": {"width": 8, "layers": 1, "heads": 2},
@@ -39,6 +41,22 @@ SHAPES: dict[str, dict[str, Any]] = {
     "modernbert": {"width": 8, "layers": 2, "heads": 2, "ffn_width": 12},
     "transformer": {"width": 8, "layers": 1, "heads": 2, "ffn_width": 12},
     "t5": {"width": 8, "layers": 1, "heads": 2, "head_width": 3, "ffn_width": 12, "tied": False, "scaled": False},
+    "ngram": {"order": 3},
+    "bow": {"head": "sequence", "labels": 2},
+    "rnn": {"width": 8, "layers": 1, "tied": False},
+    "rnn-attention": {"width": 8, "layers": 1},
+    "birnn": {"width": 8, "layers": 1, "embedding_width": 6},
+    "word2vec": {"width": 8},
+    "glove": {"width": 8},
+    "elmo": {
+        "vocab_size": 270,
+        "layers": 1,
+        "char_width": 4,
+        "filters": (2, 3),
+        "highways": 1,
+        "projection": 5,
+        "cell_width": 6,
+    },
 }
 MUTATIONS = 2000
 SOURCE = Path(__file__).parents[2] / "src"
@@ -46,11 +64,17 @@ SOURCE = Path(__file__).parents[2] / "src"
 
 def write_plain_folder(path: Path, family: str = "llama") -> Path:
     """A folder as others write them: no manifest, no golden inputs."""
-    config = FAMILIES[family].config(vocab_size=11, context=16, **SHAPES[family])
-    save_model(path, new_model(family, config, seed=1), None, provenance={}, generation=None, card="")
+    config = FAMILIES[family].config(**{"vocab_size": 11, "context": 16, **SHAPES[family]})
+    save_model(path, _model(family, config), None, provenance={}, generation=None, card="")
     (path / "manifest.json").unlink()
     (path / "lexloom.json").unlink()
     return path
+
+
+def _model(family: str, config: Any) -> Any:
+    if family in COUNTED:
+        return counted_model(family, config, random_documents(1))
+    return solved_model(family, config) if family in SOLVED else new_model(family, config, seed=1)
 
 
 @pytest.fixture
@@ -355,11 +379,12 @@ def test_every_missing_renamed_transposed_or_integer_tensor_is_refused_and_liste
     whole = load_file(folder / "model.safetensors")
     for name, tensor in whole.items():
         rest = {key: value for key, value in whole.items() if key != name}
+        other, stored = (torch.int64, "I64") if tensor.is_floating_point() else (torch.float32, "F32")
         faults = [
             (rest, f"missing {name}"),
             ({**rest, name + "x": tensor}, f"missing {name}.*extra {name}x"),
             ({**rest, name: tensor[:-1].clone()}, f"wrong {name}"),
-            ({**rest, name: tensor.to(torch.int64)}, f"wrong {name}.*I64"),
+            ({**rest, name: tensor.to(other)}, f"wrong {name}.*{stored}"),
         ]
         if tensor.dim() == 2 and tensor.shape[0] != tensor.shape[1]:
             faults.append(({**rest, name: tensor.t().contiguous()}, f"wrong {name}"))

@@ -20,7 +20,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lexloom.base.errors import UserError
-from lexloom.nn.checks import check_choice, check_flag, check_length, check_multiple, check_number, check_sizes
+from lexloom.nn.checks import (
+    check_choice,
+    check_flag,
+    check_length,
+    check_list,
+    check_multiple,
+    check_number,
+    check_size,
+    check_sizes,
+)
 from lexloom.nn.dropout import Dropout
 from lexloom.nn.init import fill
 from lexloom.nn.layers import Embedding
@@ -78,7 +87,9 @@ class Config:
     """Share of the mixed layers, and of the task's LSTM's states, that is dropped in training."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "filters", tuple(self.filters))
+        object.__setattr__(self, "filters", check_list("filters", self.filters))
+        for name in ("layers", "projection"):  # what `width` stands on
+            check_size(name, getattr(self, name))
         check_sizes(self)
         _check_filters(self.filters)
         if self.task_width is not None:

@@ -24,7 +24,7 @@ from lexloom.data.batches import Windows
 from lexloom.data.kneser_ney import FALLBACK, Smoothed, smooth
 from lexloom.data.ngrams import NONE, count_ngrams
 from lexloom.nn.cache import Cache
-from lexloom.nn.checks import check_length, check_sizes
+from lexloom.nn.checks import check_length, check_list, check_size, check_sizes
 from lexloom.nn.forks import Forks
 from lexloom.nn.published import HARMLESS, Published, read_config, require
 
@@ -54,9 +54,10 @@ class Config:
     """The longest text in tokens that is read at once; the model itself looks back order − 1 tokens."""
 
     def __post_init__(self) -> None:
+        check_size("order", self.order)
         check_sizes(self)
-        object.__setattr__(self, "prune", tuple(self.prune))
-        object.__setattr__(self, "sizes", tuple(self.sizes) or (0,) * (self.order - 1))
+        object.__setattr__(self, "prune", check_list("prune", self.prune))
+        object.__setattr__(self, "sizes", check_list("sizes", self.sizes) or (0,) * (self.order - 1))
         _check_counts("sizes", self.sizes)
         _check_counts("prune", self.prune)
         if len(self.sizes) != self.order - 1:

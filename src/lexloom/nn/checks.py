@@ -46,6 +46,13 @@ def check_size(name: str, value: object) -> None:
         raise UserError(f"{value!r} is not a whole number from 1 to {SIZE_BOUNDS[name]:,}", where=name)
 
 
+def check_list(name: str, value: object) -> tuple[object, ...]:
+    """A list of a config as a tuple; UserError names it if it is none."""
+    if not isinstance(value, list | tuple):
+        raise UserError(f"{value!r} is not a list", where=name)
+    return tuple(value)
+
+
 def check_id(name: str, value: object, vocab_size: int) -> None:
     """`value` is a token of the vocabulary, or UserError names it."""
     if type(value) is not int or not 0 <= value < vocab_size:

@@ -105,6 +105,12 @@ def config_of(section: ModelSettings, tokenizer: Tokenizer, *, kind: Kind, head:
     """
     family: Family = choose(FAMILIES, section.family, field="model.family")
     _check_kind(section.family, family, kind, head)
+    if family.kind != "encoder" and tokenizer.spells_words:
+        raise RecipeError(
+            f"{section.family} writes, and the bytes of words are for reading",
+            where="prepare.tokenizer.kind",
+            fix='Choose another kind, such as "bpe".',
+        )
     vocab_size = tokenizer.vocab_size
     decided = DECIDED[kind](tokenizer, head)
     for name in decided:

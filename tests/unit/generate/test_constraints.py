@@ -61,7 +61,7 @@ def test_one_of_the_choices_is_written_and_each_may_be(tokenizer):
 
 
 def test_the_text_fits_the_regular_expression(tokenizer):
-    spaced = "[a-z]{1,9}( [a-z]{1,5}){1,2} [。，] [0-9]{1,20}"
+    spaced = "[a-z]{1,9}( [a-z]{1,5}){1,2}[。，][0-9]{1,20}"
     pattern = spaced if tokenizer.model_type == "WordPiece" else "(the|abc) (quick|brown){1,3}[。，] ?[0-9]{2}"
     for seed in range(10):
         text, finish = reply(tokenizer, regex(pattern), seed=seed)

@@ -178,13 +178,17 @@ def test_the_plan_counts_what_the_encoder_reads_and_what_the_decoder_writes(prep
     ("family", "change", "message"),
     [
         ("t5", {}, "model.family: t5 is an encoder-decoder, and the objective is for a decoder"),
-        ("t5", {}, 'Choose gpt, llama; or the objective "denoise" or "prefix".'),
+        ("t5", {}, 'Choose gpt, llama, ngram, rnn; or the objective "denoise" or "prefix".'),
         (
             "gpt",
             {"objective": "denoise"},
             "model.family: gpt is a decoder, and the objective is for an encoder-decoder",
         ),
-        ("bert", {"objective": "prefix"}, 'Choose transformer, t5; or the objective "masked".'),
+        (
+            "bert",
+            {"objective": "prefix"},
+            'Choose transformer, t5, rnn-attention; or the objective "masked" or "bidirectional".',
+        ),
         ("t5", {"objective": "denoise", "model": {"start_id": 3}}, "model.start_id: what is learned decides it"),
         ("t5", {"objective": "denoise", "masking": {"whole_words": True}}, "masking.whole_words"),
         ("t5", {"objective": "denoise", "context": 2, "batch_tokens": 8}, "a context of 2 has no room"),

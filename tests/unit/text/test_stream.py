@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 from lexloom.text.stream import TextStream
 from lexloom.text.tokenizers import KINDS, TokenizerSettings, train_tokenizer
 
+WRITTEN = [kind for kind in KINDS if kind != "word-bytes"]
+"""What a text may be written in: the bytes of words are for reading."""
 TEXTS = ["the cat sat on the mat, the end. ", "我爱北京天安门，天安门上太阳升。", "naïve café 😀 hello"] * 20
 
 
 @pytest.fixture(scope="module")
 def tokenizers():
-    return {kind: train_tokenizer(iter(TEXTS), TokenizerSettings(kind=kind, vocab_size=600)) for kind in KINDS}
+    return {kind: train_tokenizer(iter(TEXTS), TokenizerSettings(kind=kind, vocab_size=600)) for kind in WRITTEN}
 
 
 def pieces_of(tokenizer, ids):
@@ -21,7 +23,7 @@ def pieces_of(tokenizer, ids):
     return [*(stream.push(token) for token in ids), stream.flush()]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", WRITTEN)
 @given(seed=st.integers(0, 2**32), length=st.integers(0, 40))
 @settings(max_examples=150, deadline=None)
 def test_the_pieces_together_are_the_whole_text_for_any_ids(tokenizers, kind, seed, length):
@@ -31,7 +33,7 @@ def test_the_pieces_together_are_the_whole_text_for_any_ids(tokenizers, kind, se
     assert "".join(pieces_of(tokenizer, ids)) == tokenizer.decode(ids)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", WRITTEN)
 @given(text=st.text(alphabet="the cat我爱，。😀👩\u200d👧é\u0301\n ", max_size=40))
 @settings(max_examples=150, deadline=None)
 def test_the_pieces_together_are_the_whole_text_for_any_text(tokenizers, kind, text):
@@ -58,7 +60,7 @@ def test_special_tokens_give_no_text_and_don_t_take_a_space_away(tokenizers):
     assert "".join(pieces_of(tokenizer, ids)) == "the cat sat"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", WRITTEN)
 def test_the_cost_of_a_token_does_not_grow_with_the_text(tokenizers, kind):
     tokenizer = tokenizers[kind]
     ids = tokenizer.encode("the cat 我爱北京 " * 3) * 200
