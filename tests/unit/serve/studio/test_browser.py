@@ -347,7 +347,7 @@ def test_a_curve_grows_while_its_run_learns(browser, tmp_path):
         with open(folder / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write('ep"}\n{"kind": "step", "step": 55, "loss": 1.5, "tokens": 600, "seconds": 0.1}\n')
         panel.get_by_text("55 / 80").wait_for()
-        assert panel.locator("path.every").get_attribute("d") != before
+        sync_api.expect(panel.locator("path.every")).not_to_have_attribute("d", before)
         with visit.page.expect_download() as download:
             visit.button(panel, "runs.report").click()
         assert download.value.suggested_filename == "live.html"
