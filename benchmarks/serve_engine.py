@@ -22,6 +22,7 @@ from decode import write_random_model
 from lexloom.generate.settings import SamplingSettings
 from lexloom.models.folder import load_model
 from lexloom.nn.inference import lay_out_for_few_rows
+from lexloom.nn.linear import pack_for_inference
 from lexloom.serve.engine import Engine
 from lexloom.serve.jobs import Job
 from lexloom.serve.worker import Worker
@@ -43,6 +44,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = load_model(options.model or write_random_model(Path(scratch) / "model"), verify=False)
     lay_out_for_few_rows(folder.model)
+    pack_for_inference(folder.model)
     tokenizer = folder.tokenizer or train_tokenizer(iter(["a b c"]), TokenizerSettings(vocab_size=300))
     found = []
     for clients in options.clients:
