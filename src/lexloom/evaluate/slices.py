@@ -120,7 +120,8 @@ def _range(lengths: Sequence[int], unit: str) -> str:
 
 def _script(text: str) -> str:
     """By words: a run of Latin letters weighs as much as one Han character."""
-    scripts = [script_of(character) for character in text]
+    script_of_each = {character: script_of(character) for character in set(text)}  # a text has few different ones
+    scripts = [script_of_each[character] for character in text]
     han, latin = scripts.count("Han"), sum(script == "Latin" for script, _ in groupby(scripts))
     if han + latin == 0:
         return "other scripts"
