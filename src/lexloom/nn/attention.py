@@ -17,7 +17,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from lexloom.nn.cache import Cache
-from lexloom.nn.dropout import Dropout, kept_of
+from lexloom.nn.dropout import Dropout, as_numbers, kept_of
+from lexloom.nn.linear import batched_product
 from lexloom.nn.pairs import pairs_of, to_stacks, to_targets
 
 
@@ -156,37 +157,42 @@ def weighted(
 
 
 def _weights(q_BHLK: Tensor, k_BHMK: Tensor, bias: Tensor | None, scale: float) -> Tensor:
-    scores_BHLM = (q_BHLK @ k_BHMK.mT).mul_(scale)
+    scores_BHLM = batched_product(q_BHLK * scale, k_BHMK.mT)
     if bias is not None:
         scores_BHLM.add_(bias)
     return torch.softmax(scores_BHLM, dim=-1)
 
 
 class _Weighted(torch.autograd.Function):
-    """One step for autograd instead of ten, which is what short documents spend their time on."""
+    """One step for autograd instead of ten, which is what short documents spend their time on.
+
+    What is constant multiplies the narrow factors (queries, values) and not the wide weights.
+    """
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float, share: float) -> Tensor:
         weights = _weights(q, k, bias, scale)
         kept = kept_of(weights, share) if share else None
         ctx.save_for_backward(q, k, v, weights, kept)
-        ctx.scale, ctx.share = scale, share
-        return _drop(weights, kept, share) @ v
+        ctx.scale, ctx.gain = scale, 1 / (1 - share)
+        return batched_product(_dropped(weights, kept), v).mul_(ctx.gain)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, weights, kept = ctx.saved_tensors
-        v_grad = _drop(weights, kept, ctx.share).mT @ grad
-        weights_grad = _drop(grad @ v.mT, kept, ctx.share)
+        grad = grad * ctx.gain
+        v_grad = batched_product(_dropped(weights, kept).mT, grad)
+        weights_grad = _dropped(batched_product(grad, v.mT), kept)
         scores_grad = torch._softmax_backward_data(weights_grad, weights, -1, weights.dtype)
         bias_grad = scores_grad.sum(0) if ctx.needs_input_grad[3] else None
-        scores_grad.mul_(ctx.scale)
-        return scores_grad @ k, scores_grad.mT @ q, v_grad, bias_grad, None, None
+        q_grad = batched_product(scores_grad, k).mul_(ctx.scale)
+        k_grad = batched_product(scores_grad.mT, q).mul_(ctx.scale)
+        return q_grad, k_grad, v_grad, bias_grad, None, None
 
 
-def _drop(x: Tensor, kept: Tensor | None, share: float) -> Tensor:
-    return x if kept is None else (x * kept).mul_(1 / (1 - share))
+def _dropped(x: Tensor, kept: Tensor | None) -> Tensor:
+    return x if kept is None else x * as_numbers(kept)
 
 
 def _hidden(length: int, reach: Reach, device: torch.device) -> Tensor | None:

@@ -77,6 +77,17 @@ def product(a_MK: Tensor, b_KN: Tensor) -> Tensor:
     return _engine(a_MK, b_KN) if _fits(a_MK) else torch.mm(a_MK, b_KN)
 
 
+def batched_product(a_BMK: Tensor, b_BKN: Tensor) -> Tensor:
+    """a @ b for each of many small matrices, in any layout → (…, M, N); differentiable through torch's own only.
+
+    OpenBLAS takes them as they lie; torch copies what isn't contiguous first, and is 1.1 to 5 times as slow.
+    """
+    differentiable = torch.is_grad_enabled() and (a_BMK.requires_grad or b_BKN.requires_grad)
+    if _engine is torch.mm or differentiable or not _fits(a_BMK):
+        return a_BMK @ b_BKN
+    return _numpy_product(a_BMK, b_BKN)
+
+
 def add_product_(sum_MN: Tensor, a_MK: Tensor, b_KN: Tensor) -> None:
     """Add a @ b to `sum_MN` in place, for code that writes its own gradient."""
     if _engine is torch.mm or not _fits(a_MK):
@@ -106,7 +117,7 @@ PAYS_TO_PACK = 8
 
 def _numpy_product(a_MK: Tensor, b_KN: Tensor) -> Tensor:
     """Through the OpenBLAS inside numpy, on the same memory: on AMD it is up to 1.5 times as fast as torch's MKL."""
-    product_MN = torch.empty(a_MK.shape[0], b_KN.shape[1])
+    product_MN = torch.empty(*a_MK.shape[:-1], b_KN.shape[-1])
     np.matmul(a_MK.detach().numpy(), b_KN.detach().numpy(), out=product_MN.numpy())
     return product_MN
 
