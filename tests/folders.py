@@ -7,7 +7,7 @@ import torch
 
 from lexloom.models import FAMILIES, new_model
 from lexloom.models.folder import save_model
-from lexloom.text.tokenizers import TokenizerSettings, train_tokenizer
+from lexloom.text.tokenizers import Tokenizer, TokenizerSettings, train_tokenizer
 from tests.counting import COUNTED, counted_model, random_documents
 
 TEXTS = [
@@ -24,21 +24,35 @@ SHAPES = {
     "t5": {"width": 32, "layers": 2, "heads": 4, "head_width": 8, "ffn_width": 48},
     "rnn": {"width": 32, "layers": 1},
     "ngram": {"order": 3},
+    "rnn-attention": {"width": 32, "layers": 1},
+    "bow": {},
+    "birnn": {"width": 32, "layers": 1, "embedding_width": 24},
+    "word2vec": {"width": 32},
+    "glove": {"width": 32},
+    "elmo": {"char_width": 8, "filters": (8, 8, 16), "projection": 16, "cell_width": 32, "task_width": 24},
 }
 
 OBJECTIVES = {"decoder": "causal", "encoder": "masked", "encoder-decoder": "pairs"}
 
 
 def write_model(
-    path: Path, *, family: str = "llama", kind: str = "bpe", context: int = 64, seed: int = 0, **fields: Any
+    path: Path,
+    *,
+    family: str = "llama",
+    kind: str = "bpe",
+    tokenizer: Tokenizer | None = None,
+    context: int = 64,
+    seed: int = 0,
+    **fields: Any,
 ) -> Path:
     """A model with large random weights, so that what it says depends on its prompt; `fields` go into its config.
 
     An encoder wants the kind "wordpiece", whose tokenizer has what stands before and behind a text, and a `head`.
     """
-    tokenizer = train_tokenizer(iter(TEXTS), TokenizerSettings(kind=kind, vocab_size=300))
+    if tokenizer is None:
+        tokenizer = train_tokenizer(iter(TEXTS), TokenizerSettings(kind=kind, vocab_size=300))
     config = FAMILIES[family].config(vocab_size=tokenizer.vocab_size, context=context, **SHAPES[family], **fields)
-    model = _drawn(family, config, seed) if family not in COUNTED else counted_model(family, config, _documents(config))
+    model = drawn(family, config, seed) if family not in COUNTED else counted_model(family, config, _documents(config))
     save_model(
         path,
         model.eval(),
@@ -50,7 +64,8 @@ def write_model(
     return path
 
 
-def _drawn(family: str, config: Any, seed: int) -> Any:
+def drawn(family: str, config: Any, seed: int) -> Any:
+    """A model with large random weights."""
     model = new_model(family, config, seed=seed)
     rng = torch.Generator().manual_seed(seed)
     with torch.no_grad():

@@ -3,20 +3,27 @@
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from lexloom.models import FAMILIES
 from lexloom.models.folder import save_model
 from lexloom.models.sentences import Pooling
-from tests.understanding import model_for, setting_of
+from lexloom.tasks import TASKS, Setting
+from tests.folders import SHAPES, drawn
+from tests.understanding import bytes_tokenizer, setting_of, tokenizer
+
+FAMILY = {"encoder": "bert", "encoder-decoder": "transformer"}
+"""The one that does a task unless another one is named."""
 
 
-def write_task_model(path: Path, name: str, *, seed: int = 0, max_tokens: int = 64, **settings: Any) -> Path:
+def write_task_model(
+    path: Path, name: str, *, family: str | None = None, seed: int = 0, max_tokens: int = 64, **settings: Any
+) -> Path:
     """A model of a task with large random weights, so that what it says depends on what it reads."""
-    setting = setting_of(name, max_tokens=max_tokens, **settings)
-    model = _made_loud(model_for(name, setting), seed)
+    chosen = FAMILY[TASKS[name].needs[0]] if family is None else family
+    reader = bytes_tokenizer() if chosen == "elmo" else tokenizer()
+    setting = setting_of(name, max_tokens=max_tokens, reader=reader, **settings)
     save_model(
         path,
-        model.eval(),
+        drawn(chosen, _config(chosen, name, setting), seed).eval(),
         setting.tokenizer,
         provenance={},
         generation=None,
@@ -34,10 +41,11 @@ def write_task_model(path: Path, name: str, *, seed: int = 0, max_tokens: int = 
     return path
 
 
-def _made_loud(model: Any, seed: int) -> Any:
-    rng = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(0, 0.3, generator=rng)
-    return model
+def _config(family: str, name: str, setting: Setting) -> Any:
+    entry, task, pad_id = FAMILIES[family], TASKS[name], setting.tokenizer.pad_id
+    if entry.kind == "encoder":
+        own = {"head": task.head, "labels": max(1, task.columns(setting.labels))}
+    else:
+        own = {"start_id": pad_id, "pad_id": pad_id}
+    size = {"vocab_size": setting.tokenizer.vocab_size, "context": max(64, setting.max_tokens)}
+    return entry.config(**size, **SHAPES[family], **own)

@@ -176,11 +176,25 @@ def tokenizer() -> Tokenizer:
     return train_tokenizer(iter(texts), TokenizerSettings(kind="wordpiece", vocab_size=260))
 
 
-def setting_of(name: str, *, max_tokens: int = 64, examples: Sequence[Any] | None = None, **settings: Any) -> Setting:
-    """A task's setting, as training makes it."""
-    task = TASKS[name]
+@cache
+def bytes_tokenizer() -> Tokenizer:
+    """ELMo's kind of tokenizer."""
+    texts = [text for examples in EXAMPLES.values() for example in examples for text in texts_of(example)]
+    return train_tokenizer(iter(texts), TokenizerSettings(kind="word-bytes", vocab_size=300))
+
+
+def setting_of(
+    name: str,
+    *,
+    max_tokens: int = 64,
+    examples: Sequence[Any] | None = None,
+    reader: Tokenizer | None = None,
+    **settings: Any,
+) -> Setting:
+    """A task's setting, as training makes it; `reader` is the tokenizer if not that of this file."""
+    task, reads = TASKS[name], tokenizer() if reader is None else reader
     training = EXAMPLES[name] if examples is None else examples
-    return fit_setting(task, task.settings(**settings), training, tokenizer=tokenizer(), max_tokens=max_tokens)
+    return fit_setting(task, task.settings(**settings), training, tokenizer=reads, max_tokens=max_tokens)
 
 
 def model_for(name: str, setting: Setting, *, seed: int = 0) -> Any:
