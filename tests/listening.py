@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TextIO
 
 from lexloom.serve.gate import Status
 from lexloom.serve.limits import Limits
@@ -29,7 +29,8 @@ class Running:
     port: int
     engine: Any
     listener: Listener
-    log: io.StringIO = field(repr=False)
+    log: Any = field(repr=False)
+    """What the server's log was written to."""
     thread: threading.Thread
 
     @property
@@ -55,16 +56,18 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(engine: Any = None, *, keys: tuple[str, ...] = (), **limits: Any) -> Iterator[Running]:
-    """A server around a fake model; `limits` are other than the usual ones."""
+def running(
+    engine: Any = None, *, keys: tuple[str, ...] = (), log: TextIO | None = None, **limits: Any
+) -> Iterator[Running]:
+    """A server around a fake model that logs into a text, or into `log`; `limits` are other than the usual ones."""
     engine = FakeEngine(fake_tokenizer()) if engine is None else engine
     settings = ServeSettings(port=0, keys=keys, limits=replace(Limits(), **{"drain_s": 1.0, **limits}))
-    status, written = Status(), io.StringIO()
-    log = Log(written)
-    take_over("uvicorn.error", log)
+    status, written = Status(), io.StringIO() if log is None else log
+    books = Log(written)
+    take_over("uvicorn.error", books)
     application = fake_app(engine, settings=settings, status=status, log=written)
     bound = listen(settings)
-    listener = Listener(application, settings, status=status, engines=[engine], log=log)
+    listener = Listener(application, settings, status=status, engines=[engine], log=books)
     thread = threading.Thread(target=lambda: listener.run(sockets=[bound]))
     thread.start()
     try:

@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TextIO
 
 from starlette.testclient import TestClient
 
@@ -105,7 +105,7 @@ def fake_model(engine: Any = None, *, name: str = NAME, context: int = CONTEXT) 
 
 
 def fake_app(
-    engine: Any = None, *, settings: ServeSettings | None = None, log: io.StringIO | None = None, **more: Any
+    engine: Any = None, *, settings: ServeSettings | None = None, log: TextIO | None = None, **more: Any
 ) -> Gate:
     """The whole application around one fake model."""
     chosen = ServeSettings() if settings is None else settings
