@@ -18,7 +18,7 @@ from tokenizers import AddedToken, processors
 
 from lexloom.base import files
 from lexloom.base.errors import DataError, FolderError
-from lexloom.text import samples, word_bytes
+from lexloom.text import samples, whole_words, word_bytes
 from lexloom.text.frames import Frame, frame_of
 from lexloom.text.sentinels import add_sentinels, sentinel_ids
 from lexloom.text.tokenizer_file import check_tokenizer_file
@@ -68,8 +68,10 @@ class Tokenizer:
         added = self._inner.get_added_tokens_decoder()
         special = {number for number, token in added.items() if token.special}
         self.special_ids = frozenset(special.union(self.names.values()))
-        self._ends_words_at_spaces = _ends_words_at_spaces(json.loads(data))
+        content = json.loads(data)
+        self._ends_words_at_spaces = _ends_words_at_spaces(content)
         self._spelled_out = self._find_reachable_special_tokens()
+        self._encode_plain = None if self._spelled_out else whole_words.plain_encoder(content)
         self._frames: dict[int, Frame] = {}
 
     def encode(self, text: str) -> list[int]:
@@ -151,11 +153,13 @@ class Tokenizer:
 
     def _encode_slices(self, parts: Iterable[str]) -> Iterator[list[int]]:
         for batch in samples.in_batches(parts):
+            known = [None if self._encode_plain is None else self._encode_plain(part) for part in batch]
+            others = [part for part, ids in zip(batch, known, strict=True) if ids is None]
             try:
-                encodings = self._inner.encode_batch_fast(batch, add_special_tokens=False)
+                encodings = iter(self._inner.encode_batch_fast(others, add_special_tokens=False))
             except TypeError:
-                raise _not_unicode(batch) from None
-            yield from (self._without_special(encoding.ids) for encoding in encodings)
+                raise _not_unicode(others) from None
+            yield from (self._without_special(next(encodings).ids) if ids is None else ids for ids in known)
 
     def _encode_slices_with_offsets(self, parts: Iterable[str]) -> Iterator[tuple[list[int], list[tuple[int, int]]]]:
         for batch in samples.in_batches(parts):

@@ -4,6 +4,7 @@ import pytest
 
 from lexloom.text.segmentation import words
 from lexloom.text.tokenizers import TokenizerSettings, train_tokenizer
+from lexloom.text.whole_words import count_words
 
 ENGLISH = "The un believable cat (a cat) sat, it's 3.5 unbelievably old; and the rest."
 CHINESE = "我来到北京清华大学。我用Python写词，北京很大"
@@ -42,6 +43,22 @@ def test_the_most_frequent_words_get_the_places():
 def test_case_is_folded_only_where_that_is_wanted():
     assert names(train(ENGLISH, lowercase=True), "THE cat") == ["the", "cat"]
     assert names(train(ENGLISH), "THE Cat cat") == ["<|unk|>", "<|unk|>", "cat"]
+
+
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_plain_texts_are_cut_as_the_library_cuts_them_whatever_their_characters(lowercase):
+    characters = [chr(number) for number in (*range(0x250), *range(0x2000, 0x2070))]
+    texts = [f"{a}{b}{c}" for b in characters for a in ("", "a", "A ", "9_") for c in ("", "É", " z", "!")]
+    tokenizer = train(*texts, size=20_000, lowercase=lowercase)
+    unseen = [f"q{text}q" for text in texts]
+    for text, ids in zip(texts + unseen, tokenizer.encode_batch(texts + unseen), strict=True):
+        assert ids == tokenizer.encode_with_starts(text)[0], repr(text)
+
+
+def test_plain_and_other_texts_are_counted_alike():
+    other = f"{ENGLISH} ★"
+    alone, joined = (count_words([text], lowercase=False) for text in (ENGLISH, other))
+    assert joined == alone | {"★": 1}
 
 
 @pytest.mark.parametrize("text", [ENGLISH, CHINESE, "用Python写", "cat. The cat, it's (a cat)"])
