@@ -2,16 +2,19 @@
 around transformers' pipeline. Servers run one after the other, in processes of their own, a few rounds alternating.
 
 python benchmarks/serve.py generate FOLDER                     ours alone, 1, 8 and 16 clients
-python benchmarks/serve.py generate FOLDER --gguf MODEL.gguf   beside llama-cpp-python's (its extra: server)
+python benchmarks/serve.py generate FOLDER --gguf MODEL.gguf   beside llama-cpp-python's (benchmarks/llama-cpp.txt)
+python benchmarks/serve.py first FOLDER                        first tokens: alone, 8 at once, 8 that come as they like
 python benchmarks/serve.py classify FOLDER --fastapi           beside FastAPI and transformers (pip install fastapi)
 
-JSON lines, the last ones with the ratios.
+A peer may live in an environment of its own: --peer-python. JSON lines, the last ones with the ratios.
 """
 
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
+import random
 import socket
 import statistics
 import subprocess
@@ -30,7 +33,14 @@ REQUESTS_PER_CLIENT = 4
 CLASSIFY_REQUESTS = 400
 NEW_TOKENS = 64
 START_S = 180.0
-PROMPT = "Once upon a time there was a river that wanted to see the sea, and so it"
+SENTENCE = " Once upon a time there was a river that wanted to see the sea, and so it went."
+SENTENCES = (1, 10)
+"""About 30 and 200 tokens with the number before them, which no other request has: nothing is remembered of it."""
+FIRST_CLIENTS, FIRST_NEW_TOKENS = 8, 32
+FIRST_REQUESTS = 4
+"""Of each client."""
+PAUSE_S = 8.0
+"""The mean pause, exponential, between an answer and the next question of a client that comes as it likes."""
 TEXTS = [
     "a lovely film",
     "dull from the first minute to the last, and loud on top of it",
@@ -62,16 +72,22 @@ class Server:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("generate", "classify"))
+    parser.add_argument("what", choices=("generate", "first", "classify"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--gguf", type=Path)
     parser.add_argument("--fastapi", action="store_true")
+    parser.add_argument("--peer-python", default=sys.executable)
     parser.add_argument("--clients", type=int, nargs="+", default=list(CLIENTS))
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     options = parser.parse_args()
     servers = servers_of(options)
+    if options.what == "first":
+        with running(servers["lexloom"]) as url:
+            asyncio.run(measure_first(url, servers["lexloom"].model))
+        return
     measure = measure_generate if options.what == "generate" else measure_classify
     found: dict[tuple[str, int], list[dict[str, float]]] = {}
-    for _ in range(ROUNDS):
+    for _ in range(options.rounds):
         for name, server in servers.items():
             with running(server) as url:
                 for clients in options.clients:
@@ -86,10 +102,12 @@ def servers_of(options: argparse.Namespace) -> dict[str, Server]:
     serve = [str(Path(sys.executable).with_name("lexloom")), "serve", f"m={folder}", "--port"]
     servers = {"lexloom": Server(lambda port: [*serve, str(port)], "/ready", "m")}
     if options.gguf is not None:
-        llama = [sys.executable, "-m", "llama_cpp.server", "--model", str(options.gguf), "--n_ctx", "2048", "--port"]
+        # Unless told otherwise it breaks a stream off when somebody else asks
+        llama = [options.peer_python, "-m", "llama_cpp.server", "--model", str(options.gguf), "--n_ctx", "2048"]
+        llama += ["--interrupt_requests", "False", "--port"]
         servers["llama-cpp-python"] = Server(lambda port: [*llama, str(port)], "/v1/models", "m")
     if options.fastapi:
-        wrapper = [sys.executable, "-c", WRAPPER, folder]
+        wrapper = [options.peer_python, "-c", WRAPPER, folder]
         servers["fastapi"] = Server(lambda port: [*wrapper, str(port)], "/docs", "")
     return servers
 
@@ -121,13 +139,15 @@ def wait_until_ready(url: str, process: "subprocess.Popen[bytes]") -> None:
 
 async def measure_generate(url: str, model: str, clients: int, name: str) -> dict[str, float]:
     """Streams of greedy tokens: tokens per second of all clients, seconds to the first token and to the end."""
-    body = {"model": model, "prompt": PROMPT, "max_tokens": NEW_TOKENS, "temperature": 0, "stream": True}
-    # A slow reader gets several of our tokens in one event, so ours are counted by the server
-    body |= {"min_tokens": NEW_TOKENS, "stream_options": {"include_usage": True}} if name == "lexloom" else {}
     async with httpx.AsyncClient(base_url=url, timeout=600) as client:
-        await one_stream(client, body)  # warm-up
+
+        async def person(number: int) -> list[Stream]:
+            bodies = [writing(name, model, SENTENCES[0]) for _ in range(REQUESTS_PER_CLIENT)]
+            return [await one_stream(client, body) for body in bodies]
+
+        await one_stream(client, writing(name, model, SENTENCES[0]))  # warm-up
         started = time.perf_counter()
-        times = await asyncio.gather(*(several_streams(client, body) for _ in range(clients)))
+        times = await asyncio.gather(*(person(number) for number in range(clients)))
         seconds = time.perf_counter() - started
     flat = [one for some in times for one in some]
     tokens = sum(count for count, _, _ in flat)
@@ -135,11 +155,45 @@ async def measure_generate(url: str, model: str, clients: int, name: str) -> dic
     return {"tokens_per_s": tokens / seconds, **percentiles("first_s", firsts), **percentiles("whole_s", wholes)}
 
 
-async def several_streams(client: httpx.AsyncClient, body: dict[str, Any]) -> list[tuple[int, float, float]]:
-    return [await one_stream(client, body) for _ in range(REQUESTS_PER_CLIENT)]
+async def measure_first(url: str, model: str) -> None:
+    """Seconds to the first token: of one client, of several that ask at once, and of several that pause at random."""
+    async with httpx.AsyncClient(base_url=url, timeout=600) as client:
+
+        async def person(number: int, requests: int, sentences: int, pause_s: float) -> list[float]:
+            rng, firsts = random.Random(number), []
+            for _ in range(requests):
+                await asyncio.sleep(rng.expovariate(1 / pause_s) if pause_s else 0)
+                firsts.append((await one_stream(client, writing("lexloom", model, sentences, FIRST_NEW_TOKENS)))[1])
+            return firsts
+
+        async def together(clients: int, requests: int, sentences: int, pause_s: float) -> list[float]:
+            people = (person(number, requests, sentences, pause_s) for number in range(clients))
+            return [one for some in await asyncio.gather(*people) for one in some]
+
+        await person(0, 1, SENTENCES[0], 0)  # warm-up
+        for sentences in SENTENCES:
+            alone = await together(1, FIRST_REQUESTS, sentences, 0)
+            at_once = await together(FIRST_CLIENTS, 1, sentences, 0)
+            paused = await together(FIRST_CLIENTS, FIRST_REQUESTS, sentences, PAUSE_S)
+            for how, firsts in (("alone", alone), ("at once", at_once), ("as they like", paused)):
+                ratio = statistics.median(firsts) / statistics.median(alone)
+                facts = {"sentences": sentences, "how": how, **percentiles("first_s", firsts), "over alone": ratio}
+                print(json.dumps(facts), flush=True)
 
 
-async def one_stream(client: httpx.AsyncClient, body: dict[str, Any]) -> tuple[int, float, float]:
+def writing(name: str, model: str, sentences: int, tokens: int = NEW_TOKENS) -> dict[str, Any]:
+    """What a server is asked to write: so many greedy tokens after a prompt that nobody else has."""
+    prompt = f"Story {next(numbers)}." + SENTENCE * sentences
+    body = {"model": model, "prompt": prompt, "max_tokens": tokens, "temperature": 0, "stream": True}
+    # A slow reader gets several of our tokens in one event, so ours are counted by the server
+    return body | ({"min_tokens": tokens, "stream_options": {"include_usage": True}} if name == "lexloom" else {})
+
+
+numbers = itertools.count()
+Stream = tuple[int, float, float]
+
+
+async def one_stream(client: httpx.AsyncClient, body: dict[str, Any]) -> Stream:
     """Tokens, seconds to the first of them, seconds to the end."""
     started, first_s, count = time.perf_counter(), None, 0
     async with client.stream("POST", "/v1/completions", json=body) as answer:

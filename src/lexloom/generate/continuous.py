@@ -164,9 +164,9 @@ class Continuous:
             else:
                 cache, seen = found
                 self._groups.append(_Group([row], Prompts([row.ids[seen:]]), cache, seen))
-        if plain:
-            cache = self._model.new_cache(len(plain), max(row.tokens for row in plain))
-            self._groups.append(_Group([*plain], Prompts([row.ids for row in plain]), cache, 0))
+        for rows in _in_portions(plain, self._portion_tokens):
+            cache = self._model.new_cache(len(rows), max(row.tokens for row in rows))
+            self._groups.append(_Group([*rows], Prompts([row.ids for row in rows]), cache, 0))
 
     def _read_portion(self, group: "_Group", tokens: int) -> list[Step | Failed]:
         try:
@@ -335,6 +335,21 @@ class _Group:
     cache: Rows
     seen: int
     """The tokens that the cache held before."""
+
+
+def _in_portions(rows: Sequence[_Row], tokens: int | None) -> list[list[_Row]]:
+    """The rows in their order, together as many as one portion reads to their ends: more would all wait for the last.
+
+    None: all together.
+    """
+    portions: list[list[_Row]] = []
+    for row in rows:
+        company = [*portions[-1], row] if portions else []
+        if company and (tokens is None or len(company) * max(len(one.ids) for one in company) <= tokens):
+            portions[-1] = company
+        else:
+            portions.append([row])
+    return portions
 
 
 def _in_place(places: Sequence[int]) -> list[int]:

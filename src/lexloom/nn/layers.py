@@ -22,6 +22,8 @@ class RMSNorm(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, x: Tensor) -> Tensor:
+        if not torch.is_grad_enabled():
+            return functional.rms_norm(x, self.weight.shape, self.weight, self.epsilon)
         y: Tensor = _RMSNorm.apply(x, self.weight, self.epsilon)  # type: ignore[no-untyped-call]
         return y
 
@@ -100,13 +102,21 @@ class GatedMLP(nn.Module):
         self.down = Linear(ffn_width, width, bias=False)
 
     def forward(self, x_BLD: Tensor) -> Tensor:
-        inner_BLF: Tensor = _SwiGLU.apply(self.gate_up(x_BLD))  # type: ignore[no-untyped-call]
-        y_BLD: Tensor = self.down(inner_BLF)
+        y_BLD: Tensor = self.down(_swiglu(self.gate_up(x_BLD)))
         return y_BLD
 
 
+def _swiglu(gate_up: Tensor) -> Tensor:
+    """silu(gate) · up of both side by side."""
+    if not torch.is_grad_enabled():
+        gate, up = gate_up.chunk(2, dim=-1)
+        return functional.silu(gate).mul_(up)
+    inner: Tensor = _SwiGLU.apply(gate_up)  # type: ignore[no-untyped-call]
+    return inner
+
+
 class _SwiGLU(torch.autograd.Function):
-    """silu(gate) · up of both side by side; the two gradients are written side by side too, instead of joined later."""
+    """The two gradients are written side by side, as gate and up are, instead of joined later."""
 
     @staticmethod
     def forward(ctx: Any, gate_up: Tensor) -> Tensor:

@@ -119,6 +119,8 @@ class Rotary:
 
 def rotate(x_BLHK: Tensor, turn: Turn) -> Tensor:
     """Turn every pair of `x_BLHK` by its position's angles, `turn` from `Rotary`."""
+    if not torch.is_grad_enabled():
+        return _turn(x_BLHK, *turn)
     rotated: Tensor = _Rotate.apply(x_BLHK, *turn)  # type: ignore[no-untyped-call]
     return rotated
 

@@ -91,6 +91,17 @@ def test_a_short_prompt_does_not_wait_for_a_long_one():
     assert [[one.ticket for one in running.step()] for _ in range(3)].count([short]) >= 1
 
 
+@pytest.mark.parametrize(
+    ("lengths", "first_tokens"),
+    [([10, 10, 10], [[0], [1], [2]]), ([3, 3, 3], [[0, 1, 2]]), ([5, 5, 2, 10], [[0, 1], [2], [3]])],
+)
+def test_prompts_that_come_together_wait_for_no_more_than_fill_a_portion(lengths, first_tokens):
+    running = Continuous(scrambled(), slots=4, portion_tokens=10)
+    for length in lengths:
+        running.join([1] * length, SamplingSettings(max_tokens=1))
+    assert [[one.ticket for one in running.step()] for _ in first_tokens] == first_tokens
+
+
 def test_a_row_that_breaks_fails_alone():
     def next_scores(ids):
         return np.full(64, np.nan) if 60 in ids else np.arange(64, dtype=np.float32) % 50
