@@ -1,7 +1,7 @@
 """Fine-tuning speed on real lengths, side by side, one contender per process, alternating rounds: examples per second.
 
-python benchmarks/finetune.py recipes/sst2-minilm.toml
-python benchmarks/finetune.py recipes/imdb-minilm.toml --rounds 2 --seconds 40 train.max_tokens=256
+python benchmarks/finetune.py recipes/sst2.toml model.folder=MINILM
+python benchmarks/finetune.py recipes/imdb.toml model.folder=MINILM --rounds 2 --seconds 40
 
 The recipe is one for `lexloom finetune` that classifies single texts; everything after it wins over it. All contenders
 take the same examples in batches of the same size, in float32, with the model's own dropout, with AdamW and clipping:
@@ -65,7 +65,8 @@ def lexloom(options: argparse.Namespace) -> dict[str, float]:
     from lexloom.train.course import plan_course
     from lexloom.train.loop import train
 
-    parts = gather(*recipe_and_data(options))
+    with tempfile.TemporaryDirectory() as run:
+        parts = gather(*recipe_and_data(options), run=Path(run))
     model, optimizer = parts.build()
     course = plan_course(parts.objective, parts.units, parts.train.model_copy(update={"steps": MANY_STEPS}))
     reports = train(model, course, optimizer)

@@ -47,6 +47,11 @@ def load_recipe(
     return check(kind, values, where=str(file) if file else "the recipe")
 
 
+def named_sections(file: Path, overrides: Sequence[str] = ()) -> set[str]:
+    """The sections that a file and the command line name, unchecked: they tell what kind of recipe it is."""
+    return {*_read_toml(file), *parse_overrides(overrides)}
+
+
 def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     """`section.key=value` strings as sections of plain values; raises RecipeError for what isn't one."""
     return _nested([_split(override) for override in overrides])

@@ -46,11 +46,18 @@ def plan(
 ) -> None:
     """State tokens, steps, memory, disk and time of a run before it, from a few measured steps.
 
+    A recipe that names a task is one for `finetune`, any other for `pretrain`.
     Example: lexloom plan my.toml --data prepared train.context=512
     """
+    from lexloom.base.recipe import load_recipe, named_sections
     from lexloom.stages import plan as stage
+    from lexloom.stages.finetune_recipe import FinetuneRecipe
 
-    print_result(stage.plan(read_recipe(recipe, overrides), data), stage.describe, json=json)
+    if "task" in named_sections(recipe, overrides or ()):
+        planned = stage.plan_finetuning(load_recipe(FinetuneRecipe, recipe, overrides or ()))
+    else:
+        planned = stage.plan(read_recipe(recipe, overrides), data)
+    print_result(planned, stage.describe, json=json)
 
 
 @app.command(rich_help_panel="Make")

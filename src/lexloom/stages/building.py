@@ -31,13 +31,18 @@ class Parts:
     tokenizer: Tokenizer
     objective: Objective
     config: Any
-    windows: Windows
+    units: Windows
     validation: Windows | None
     """None if the validation split is empty."""
     tokens_per_byte: float | None
     """Of the validation split, for bits per byte; None where the losses are not those of a code of the text."""
     made_with: dict[str, Any]
     """What decides the run's bits, compared on resume."""
+
+    @property
+    def train(self) -> TrainSettings:
+        """The settings of the loop."""
+        return self.recipe.train
 
     @property
     def blank(self) -> str | None:
@@ -47,13 +52,12 @@ class Parts:
     @property
     def fit(self) -> Fit | None:
         """How the model is learned in one go; None: by steps."""
-        return fit_of(self.recipe.model.family, self.config, self.recipe.train, self.tokenizer, "corpus")
+        return fit_of(self.recipe.model.family, self.config, self.train, self.tokenizer, "corpus")
 
     def build(self) -> tuple[Any, Optimizer]:
         """A model with its first weights, the same every time, and its optimizer."""
-        seed = self.recipe.train.seed
-        model = new_model(self.recipe.model.family, self.config, seed=seed)
-        return model, Optimizer(model, self.recipe.train)
+        model = new_model(self.recipe.model.family, self.config, seed=self.train.seed)
+        return model, Optimizer(model, self.train)
 
 
 def gather(recipe: Recipe, prepared: Path) -> Parts:
@@ -78,7 +82,7 @@ def gather(recipe: Recipe, prepared: Path) -> Parts:
         tokenizer=tokenizer,
         objective=objective,
         config=config,
-        windows=_windows(train, settings, objective),
+        units=_windows(train, settings, objective),
         validation=_windows(validation, settings, objective) if validation.total_tokens >= LEAST_TOKENS else None,
         tokens_per_byte=_tokens_per_byte(validation) if objective.kind == "decoder" else None,
         made_with={

@@ -52,7 +52,7 @@ OBJECTIVE_OF_HEAD = {"masked": "masked", "pretraining": "masked+next", "bidirect
 
 def evaluate_masked(model: Any, parts: Parts, validation: Windows, prepared: Path, *, name: str, out: Path) -> Results:
     """Measure a model in memory and write `out`/results.json, of the same shape as `evaluate`'s."""
-    settings = parts.recipe.train
+    settings = parts.train
     measure = MEASURE[parts.objective.head or parts.objective.kind]
     with progress("scoring hidden tokens", len(validation)) as tick:
         found = measure(

@@ -1,9 +1,11 @@
 """`lexloom plan`: what a recipe will take, measured on a few micro-batches before the run."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from lexloom.base.console import duration, size
-from lexloom.stages.building import Parts, check_prepared, gather
+from lexloom.stages import adapting, building
+from lexloom.stages.finetune_recipe import FinetuneRecipe, check_recipe
 from lexloom.stages.fitting import plan_fit
 from lexloom.stages.recipe import Recipe
 from lexloom.train.course import plan_course
@@ -11,19 +13,24 @@ from lexloom.train.plan import Plan, measure_plan
 
 
 def plan(recipe: Recipe, prepared: Path) -> Plan:
-    """Measure a few micro-batches and add up time, memory, tokens and disk. Raises as `gather` does."""
-    check_prepared(prepared)
-    return plan_of(gather(recipe, prepared))
+    """Measure a few micro-batches and add up time, memory, tokens and disk. Raises as `building.gather` does."""
+    building.check_prepared(prepared)
+    return _plan_of(building.gather(recipe, prepared))
 
 
-def plan_of(parts: Parts) -> Plan:
-    """The plan of gathered parts; the model it measures is thrown away."""
+def plan_finetuning(recipe: FinetuneRecipe) -> Plan:
+    """The same for one run of fine-tuning. Raises as `adapting.read_data` and `adapting.gather` do."""
+    check_recipe(recipe)
+    with TemporaryDirectory() as run:
+        return _plan_of(adapting.gather(recipe, adapting.read_data(recipe), Path(run)))
+
+
+def _plan_of(parts: building.Parts | adapting.Adapting) -> Plan:
     fit = parts.fit
     if fit is not None:
-        return plan_fit(fit, parts.windows)
-    model, optimizer = parts.build()
-    course = plan_course(parts.objective, parts.windows, parts.recipe.train, seconds_per_step=1.0)
-    return measure_plan(model, optimizer, course)
+        return plan_fit(fit, parts.units)
+    course = plan_course(parts.objective, parts.units, parts.train, seconds_per_step=1.0)
+    return measure_plan(*parts.build(), course)
 
 
 def describe(plan: Plan) -> str:

@@ -65,13 +65,13 @@ def describe(outcome: Outcome) -> str:
 
 
 def _work(parts: Parts, prepared: Path, sampler: Sampler) -> Work:
-    settings, validation = parts.recipe.train, parts.validation
+    settings, validation = parts.train, parts.validation
     return Work(
         title="pretrain",
         recipe=parts.recipe,
         settings=settings,
         objective=parts.objective,
-        units=parts.windows,
+        units=parts.units,
         build=parts.build,
         made_with=parts.made_with,
         ledger=(prepared / LEDGER).read_bytes() if (prepared / LEDGER).is_file() else None,
@@ -86,7 +86,7 @@ def _work(parts: Parts, prepared: Path, sampler: Sampler) -> Work:
 
 
 def _measured(model: Any, parts: Parts, validation: Windows) -> Measured:
-    settings = parts.recipe.train
+    settings = parts.train
     loss = mean_loss(model, parts.objective, validation, settings, most=settings.evaluate_windows)
     fields = {"loss": loss}
     if parts.tokens_per_byte is not None:
@@ -95,8 +95,8 @@ def _measured(model: Any, parts: Parts, validation: Windows) -> Measured:
 
 
 def _samples(model: Any, parts: Parts, sampler: Sampler) -> Iterator[Fields]:
-    for prompt in parts.recipe.train.sample_prompts:
-        yield {"prompt": prompt, "text": sampler(model, parts.tokenizer, prompt, parts.recipe.train.seed)}
+    for prompt in parts.train.sample_prompts:
+        yield {"prompt": prompt, "text": sampler(model, parts.tokenizer, prompt, parts.train.seed)}
 
 
 def _finish(trained: Trained, parts: Parts, prepared: Path) -> None:

@@ -19,6 +19,7 @@ from lexloom.stages.adapting import Data, fitted, gather, read_data
 from lexloom.stages.beginning import first_model, open_base
 from lexloom.stages.finetune import finetune
 from lexloom.stages.finetune_once import finetune_once
+from lexloom.stages.plan import plan_finetuning
 from lexloom.tasks import TASKS
 from lexloom.train.diary import CLOCK_FIELDS
 from tests.finetuning import place_of, recipe_of, write_reviews
@@ -67,6 +68,14 @@ def test_a_run_learns_and_leaves_everything_that_a_run_folder_has(finished):
         "predictions.jsonl", "report.html", "measured.json",
     } <= names  # fmt: skip
     assert value(finished) > 0.9
+
+
+def test_the_plan_is_that_of_the_run_and_leaves_nothing_behind(place, finished, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    planned, begun = plan_finetuning(recipe_of(place, epochs=8)), files.read_json(finished / "plan.json")
+    for name in ("steps", "tokens", "epochs", "parameters", "checkpoint_bytes"):
+        assert getattr(planned, name) == begun[name]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_it_is_measured_after_every_epoch(finished):

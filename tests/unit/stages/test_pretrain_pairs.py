@@ -126,7 +126,7 @@ def test_transformers_finds_the_same_loss_in_the_folder(prepared, finished, name
     parts = gather(recipe(name), prepared)
     ours = load_model(finished / name / "model").model
     theirs = transformers.AutoModelForSeq2SeqLM.from_pretrained(finished / name / "model").eval()
-    batch = parts.objective.make_batch(parts.windows, [0, 1], lambda row: np.random.default_rng(row))
+    batch = parts.objective.make_batch(parts.units, [0, 1], lambda row: np.random.default_rng(row))
     sources = batch.source_BL[0].split(list(batch.source_runs))
     targets = batch.targets[0].split(list(batch.runs))
     with torch.no_grad():
