@@ -5,7 +5,6 @@ Axes: B rows of a batch, V vocabulary.
 """
 
 import secrets
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -71,10 +70,11 @@ class Continuous:
         self._portion_tokens, self._prefixes = portion_tokens, prefixes
         self._tickets = count()
         self._new: list[_Row] = []
-        self._groups: deque[_Group] = deque()
+        self._groups: list[_Group] = []
         self._rows: list[_Row] = []
         self._cache: Rows | None = None
         self._has_read = False
+        self._shortest_is_next = False
 
     @property
     def rows(self) -> int:
@@ -132,7 +132,7 @@ class Continuous:
         self._new = [row for row in self._new if row.ticket != ticket]
         for group in self._groups:
             group.rows = [row if row is None or row.ticket != ticket else None for row in group.rows]
-        self._groups = deque(group for group in self._groups if any(group.rows))
+        self._groups = [group for group in self._groups if any(group.rows)]
         self._drop({ticket})
 
     def _everyone(self) -> list["_Row"]:
@@ -142,16 +142,20 @@ class Continuous:
         """Read a portion of one group of prompts, or all of all groups."""
         self._make_groups()
         made: list[Step | Failed] = []
+        tokens = decoder.PREFILL_TOKENS if self._portion_tokens is None else self._portion_tokens
         while self._groups:
-            group = self._groups.popleft()
-            made += self._read_portion(
-                group, decoder.PREFILL_TOKENS if self._portion_tokens is None else self._portion_tokens
-            )
-            if group.rows:
-                self._groups.append(group)
+            group = self._next_group()
+            made += self._read_portion(group, tokens)
+            self._groups = [one for one in self._groups if one.rows]
             if self._portion_tokens is not None:
                 break
         return made
+
+    def _next_group(self) -> "_Group":
+        """The oldest, so that none waits for ever, and the one with the least left, so that few wait, in turns."""
+        group = min(self._groups, key=lambda one: one.prompts.left) if self._shortest_is_next else self._groups[0]
+        self._shortest_is_next = not self._shortest_is_next
+        return group
 
     def _make_groups(self) -> None:
         """Prompts that came since the last step are read together; one whose beginning is known, alone."""

@@ -102,6 +102,24 @@ def test_prompts_that_come_together_wait_for_no_more_than_fill_a_portion(lengths
     assert [[one.ticket for one in running.step()] for _ in first_tokens] == first_tokens
 
 
+def test_long_prompts_that_come_together_are_read_one_after_the_other():
+    running = Continuous(scrambled(), slots=3, portion_tokens=10)
+    for _ in range(3):
+        running.join([1] * 30, SamplingSettings(max_tokens=1))
+    made = [[one.ticket for one in running.step()] for _ in range(9)]
+    assert made == [[], [], [0], [], [], [1], [], [], [2]]
+
+
+def test_a_long_prompt_is_read_while_short_ones_keep_coming():
+    running = Continuous(scrambled(), slots=8, portion_tokens=10)
+    long = running.join([1] * 40, SamplingSettings(max_tokens=1))
+    made = []
+    for _ in range(7):
+        running.join([1] * 10, SamplingSettings(max_tokens=1))
+        made += running.step()
+    assert long in [one.ticket for one in made]
+
+
 def test_a_row_that_breaks_fails_alone():
     def next_scores(ids):
         return np.full(64, np.nan) if 60 in ids else np.arange(64, dtype=np.float32) % 50
