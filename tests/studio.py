@@ -29,6 +29,7 @@ from tests.task_folders import write_task_model
 TASKS = ("classify", "regress", "tag", "relation", "span", "similarity", "text2text")
 SPEAKERS = ("model-one", "model-two")
 STEPS = 40
+HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>&lt;b&gt;'
 
 
 class Contrary(FakeEngine):
@@ -102,3 +103,24 @@ def write_run(folder: Path, steps: int = STEPS, *, text: str = "明月") -> Path
     (folder / "ledger.json").write_text(json.dumps(ledger), encoding="utf-8")
     (folder / "report.html").write_text("<p>report</p>", encoding="utf-8")
     return folder
+
+
+def write_comparison(folder: Path) -> Path:
+    """What `lexloom compare` leaves behind, as far as the studio reads it."""
+    folder.mkdir(parents=True)
+    models = [
+        {"name": "4-gram", "family": "ngram", "parameters": 3_531_331, "seconds": 0.37, "bits_per_byte": bits(2.279)},
+        {"name": HOSTILE, "family": "gpt", "parameters": 2_950_848, "seconds": 329.0, "bits_per_byte": bits(2.067)},
+    ]
+    pairs = [{"first": "4-gram", "second": HOSTILE, "real": False}]
+    results = {"kind": "language models", "models": models, "pairs": pairs}
+    (folder / "results.json").write_text(json.dumps(results), encoding="utf-8")
+    shape = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 76 42"><rect width="76" height="42" /></svg>'
+    (folder / "picture.svg").write_text(shape, encoding="utf-8")
+    (folder / "report.html").write_text("<p>comparison</p>", encoding="utf-8")
+    return folder
+
+
+def bits(value: float) -> dict[str, float]:
+    """A figure with its interval."""
+    return {"value": value, "low": value - 0.02, "high": value + 0.02}

@@ -17,7 +17,6 @@ from lexloom.report.numbers import interval
 from lexloom.report.plots import drawing, svg, svg_file
 from lexloom.report.read import Row
 
-PICTURE = "picture.svg"
 SAMPLE_CHARACTERS = 600
 
 Draw = Callable[[Axes, list[Line], Sized], None]

@@ -18,8 +18,6 @@ from lexloom.report.read import Row
 
 MOST_MAPS = 4
 """Pieces of one text whose attention is shown; a long text has many."""
-DEEPEST = 70
-"""Per cent of colour behind the weightiest word, so that ink stays readable on it."""
 
 MEASURES: dict[str, Twin] = {
     "log-odds": ("log-odds", "对数几率"),
@@ -126,7 +124,7 @@ def _between(text: str) -> Row:
 def _shade(value: float, largest: float) -> Row:
     share = abs(value) / largest if largest > 0 else 0.0
     side = "for" if value >= 0 else "against"
-    return {"side": side, "percent": f"{DEEPEST * share:.0f}", "share": f"{100 * share:.1f}", "value": signed(value)}
+    return {"side": side, "share": f"{share:.3f}", "value": signed(value)}
 
 
 # ---- attention ----

@@ -114,9 +114,8 @@ def _loss_stat(run: Run) -> Row | None:
     if best is None:
         return None
     english, chinese = loss_unit(run)
-    label = (f"{english}, best validation", f"{chinese}（最佳验证）")
-    note = "" if run.metrics.fits else f"step {count(best['step'])}"
-    return _stat(*label, f"{best['loss']:.3f}", note=note)
+    at, at_zh = ("", "") if run.metrics.fits else (f" (step {count(best['step'])})", f"，第 {count(best['step'])} 步")
+    return _stat(f"{english}, best validation{at}", f"{chinese}（最佳验证{at_zh}）", f"{best['loss']:.3f}")
 
 
 def _time_stat(run: Run) -> Row | None:

@@ -28,9 +28,13 @@ SPIKE = 5  # times the median
 HEADROOM = 1.08
 
 # Colours that occur nowhere else; the style sheet's variables replace them, so that one picture suits light and dark.
-INK, MUTED, RULE, TRAIN, VALIDATION, WARNING = (f"#01010{digit}" for digit in range(1, 7))
+BACK, INK, MUTED, RULE, TRAIN, VALIDATION, WARNING = (f"#01010{digit}" for digit in range(7))
 VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule", TRAIN: "train", VALIDATION: "validation", WARNING: "warning"}
-PAPER = {INK: "#1c1b19", MUTED: "#6b675f", RULE: "#d8d3c7", TRAIN: "#2f5d8a", VALIDATION: "#b23a24", WARNING: "#c98a00"}
+DAY = {BACK: "#fffdf7", INK: "#1c1b19", MUTED: "#6b675f", RULE: "#d8d3c7", TRAIN: "#2f5d8a", VALIDATION: "#b23a24",
+       WARNING: "#8f6200"}  # fmt: skip
+NIGHT = {BACK: "#171613", INK: "#e9e5da", MUTED: "#9d978a", RULE: "#3b3831", TRAIN: "#86b4dd", VALIDATION: "#ec8a70",
+         WARNING: "#e0b040"}  # fmt: skip
+"""What the variables are where there is no style sheet."""
 
 STYLE: Any = {
     "svg.fonttype": "none",
@@ -190,9 +194,16 @@ def svg(figure: Figure, name: str) -> str:
 
 
 def svg_file(figure: Figure) -> str:
-    """The drawing as a file of its own, on white and in the colours of paper."""
-    text = _saved(figure, facecolor="white", metadata={"Date": None})
-    return re.sub(r"#01010\d", lambda match: PAPER[match[0]], text)
+    """The drawing as a file of its own, in the colours of paper, and of night where the reader's screen is dark."""
+    text = _saved(figure, transparent=True, facecolor=BACK, metadata={"Date": None})
+    text = re.sub(r"#01010\d", lambda match: DAY[match[0]], text)
+    # Rules, not variables: programs other than browsers don't know variables and would paint all black
+    dark = "".join(
+        f'[style*="{part}: {DAY[colour]}"]{{{part}:{night} !important}}'
+        for colour, night in NIGHT.items()
+        for part in ("fill", "stroke")
+    )
+    return text.replace("</style>", f"@media (prefers-color-scheme: dark){{{dark}}}</style>", 1)
 
 
 def _saved(figure: Figure, **how: Any) -> str:

@@ -204,8 +204,8 @@ def _confusion_rows(found: Row) -> Iterator[Row]:
                 {
                     "count": count(number) if number else "",
                     "right": other == label,
-                    "percent": f"{100 * number / total:.1f}" if total else "0",
-                    "share": f"{number / total:.1%}" if total else "",
+                    "share": f"{number / total:.3f}" if total else "0",
+                    "told": f"{number / total:.1%}" if total else "",
                 }
                 for other, number in zip(found["labels"], counts, strict=True)
             ],

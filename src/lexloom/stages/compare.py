@@ -19,9 +19,9 @@ from lexloom.generate.reply import continue_texts
 from lexloom.generate.settings import SamplingSettings
 from lexloom.generate.text import collect
 from lexloom.models.folder import load_model
-from lexloom.report.compare import PICTURE, picture, render_comparison
+from lexloom.report.compare import picture, render_comparison
 from lexloom.report.page import REPORT
-from lexloom.report.read import Run, number, read_run
+from lexloom.report.read import PICTURE, Run, number, read_run
 from lexloom.stages import prepare as preparing
 from lexloom.stages.compare_recipe import CompareRecipe, SamplesSection, check_names, pretraining_recipe
 from lexloom.stages.compare_tasks import compare_tasks

@@ -152,7 +152,11 @@ def _plain(explanation: Explanation) -> dict[str, Any]:
         "left_out": list(explanation.left_out),
         "targets": [_target(explanation, explained) for explained in explanation.explained],
         "attention": [
-            {"tokens": list(maps.tokens), "rollout": np.round(maps.rollout, DECIMALS).tolist()}
+            {
+                "tokens": list(maps.tokens),
+                "special": list(maps.special),
+                "rollout": np.round(maps.rollout, DECIMALS).tolist(),
+            }
             for maps in explanation.attention
         ],
     }
@@ -171,7 +175,9 @@ def _translation(translation: Translation) -> dict[str, Any]:
         ],
         "attention": {
             "read": list(maps.source),
+            "read_special": list(maps.special_S),
             "written": list(maps.target),
+            "written_special": list(maps.special_T),
             "mean": np.round(mean_TS, DECIMALS).tolist(),
         },
     }

@@ -8,7 +8,7 @@ import pytest
 from lexloom.explain.attention import AttentionMaps
 from lexloom.explain.explanation import explain
 from lexloom.report.attention import MOST_TOKENS, picture
-from lexloom.report.explanation import DEEPEST, render_explanations, signed
+from lexloom.report.explanation import render_explanations, signed
 from tests.understanding import labelled, model_for, setting_of
 from tests.unit.report.test_page import HOSTILE, Page
 
@@ -50,7 +50,7 @@ def test_the_weightiest_word_has_the_deepest_colour_and_sides_follow_signs(found
     values = found.explained[0].attribution.values
     word = found.explained[0].words[int(np.argmax(np.abs(values)))]
     side = "for" if max(values, key=abs) > 0 else "against"
-    assert f'<span class="{side}" style="--depth: {DEEPEST}%"' in html
+    assert f'<span class="{side}" style="--share: 1.000"' in html
     assert f">{TEXT[word.start : word.end]}</span>" in html
 
 

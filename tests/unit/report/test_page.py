@@ -9,6 +9,7 @@ import pytest
 
 from lexloom.base.errors import DamagedError, FolderError
 from lexloom.report import plots
+from lexloom.report.headline import stats
 from lexloom.report.page import REPORT, _spread, ledger_stages, render_report, write_report
 from lexloom.report.read import read_metrics, read_run
 from lexloom.report.sections import plan_rows
@@ -203,3 +204,13 @@ def test_ledger_shares_are_of_the_documents_read():
     read, clean = ledger_stages(rows)
     assert read["rows"][0]["share"] == "100.0%"
     assert (clean["rows"][0]["share"], clean["rows"][0]["percent"]) == ("25.0%", "25.00")
+
+
+def test_the_head_speaks_both_languages(make_run):
+    run = make_run([*(step_line(step) for step in range(1, 800)), {"kind": "validation", "step": 729, "loss": 3.4}])
+    (found,) = [stat for stat in stats(read_run(run)) if stat["value"] == "3.400"]
+    english, chinese = found["label"]
+    assert "best validation (step 729)" in english
+    assert "第 729 步" in chinese
+    assert not re.search("[a-z]", chinese)
+    assert not found["note"]

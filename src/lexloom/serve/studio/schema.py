@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from lexloom.generate.settings import MAX_SEED
-from lexloom.serve.schema import Body
+from lexloom.serve.parsing import Body
 from lexloom.serve.votes import Choice
 
 NAME_CHARACTERS = 64

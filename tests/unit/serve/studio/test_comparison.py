@@ -47,7 +47,9 @@ def write(folder, results):
 def test_fewer_bits_come_first(tmp_path):
     found = read_comparison(write(tmp_path, WRITERS))
     assert [line["name"] for line in found["models"]] == ["ngram", "gpt"]
-    assert (found["measure"], found["alike"]) == ("bits per byte", [])
+    assert (found["measure"][0], found["alike"]) == ("bits per byte", [])
+    assert found["less_is_better"]
+    assert found["picture"] is None
 
 
 def test_more_right_answers_come_first_in_per_cent(tmp_path):
@@ -73,3 +75,15 @@ def test_the_server_shows_it(tmp_path):
     assert client.get("/studio/compare/page").status_code == 404
     (tmp_path / "report.html").write_text("<p>", encoding="utf-8")
     assert client.get("/studio/compare/page").text == "<p>"
+
+
+def test_of_errors_the_fewest_come_first(tmp_path):
+    found = read_comparison(write(tmp_path, {**TASK, "metric": "MAE", "percent": False, "lower_is_better": True}))
+    assert [line["name"] for line in found["models"]] == ["bow", "bert"]
+    assert found["less_is_better"]
+
+
+def test_the_picture_comes_along(tmp_path):
+    write(tmp_path, WRITERS)
+    (tmp_path / "picture.svg").write_text("<svg/>", encoding="utf-8")
+    assert read_comparison(tmp_path)["picture"] == "<svg/>"

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from lexloom.serve.studio.page import LANGUAGES, PAGE, SCRIPTS, page_texts, studio_page
+from tests.contrast import SCHEMES, SIGN_AT_LEAST, TEXT_AT_LEAST, Palette, contrast, mixed
 
 STYLE = PAGE.joinpath("style.css").read_text(encoding="utf-8")
 HTML = PAGE.joinpath("index.html").read_text(encoding="utf-8")
@@ -90,39 +91,11 @@ def test_scripts_make_no_markup_of_text_and_keep_nothing_but_key_and_language(na
         assert "localStorage" not in SCRIPT[name]
 
 
-# ---- contrast: WCAG 2.2, 1.4.3 (text, 4.5) and 1.4.11 (edges of controls and signs that mean something, 3) ----
+# ---- contrast ----
 
+PALETTE = Palette(STYLE)
 TEXT = (("ink", "paper"), ("muted", "paper"), ("accent", "paper"), ("on-accent", "accent"), ("ink", "wash"))
 SIGNS = (("edge", "paper"), ("line", "paper"), ("for", "paper"), ("against", "paper"), ("accent", "paper"))
-
-
-def declared(scheme: str, value: str) -> dict[str, str]:
-    light, dark = re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)
-    found = dict(re.findall(rf"--([\w-]+): {value};", light))
-    return found if scheme == "light" else found | dict(re.findall(rf"--([\w-]+): {value};", dark))
-
-
-def colours(scheme: str) -> dict[str, tuple[float, ...]]:
-    named = declared(scheme, "(#[0-9a-f]{6})")
-    return {name: tuple(int(value[at : at + 2], 16) / 255 for at in (1, 3, 5)) for name, value in named.items()}
-
-
-def shares(scheme: str) -> dict[str, float]:
-    return {name: int(value) / 100 for name, value in declared(scheme, "([0-9]+)%").items()}
-
-
-def luminance(colour: tuple[float, ...]) -> float:
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one: tuple[float, ...], two: tuple[float, ...]) -> float:
-    brighter, darker = sorted((luminance(one), luminance(two)), reverse=True)
-    return (brighter + 0.05) / (darker + 0.05)
-
-
-def mixed(over: tuple[float, ...], under: tuple[float, ...], share: float) -> tuple[float, ...]:
-    return tuple(share * one + (1 - share) * two for one, two in zip(over, under, strict=True))
 
 
 def test_contrast_is_measured_as_the_standard_does():
@@ -130,21 +103,23 @@ def test_contrast_is_measured_as_the_standard_does():
     assert contrast((0x77 / 255,) * 3, (1, 1, 1)) == pytest.approx(4.48, abs=0.005)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_words_and_signs_stand_out(scheme):
-    named = colours(scheme)
+    named = PALETTE.colours(scheme)
     for front, back in TEXT:
-        assert contrast(named[front], named[back]) >= 4.5, f"{front} on {back}"
+        assert contrast(named[front], named[back]) >= TEXT_AT_LEAST, f"{front} on {back}"
     for front, back in SIGNS:
-        assert contrast(named[front], named[back]) >= 3, f"{front} on {back}"
+        assert contrast(named[front], named[back]) >= SIGN_AT_LEAST, f"{front} on {back}"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_words_stay_readable_on_the_deepest_colour(scheme):
-    named, share = colours(scheme), shares(scheme)
+    named, share = PALETTE.colours(scheme), PALETTE.shares(scheme)
     for name, deepest in (("for", "deepest"), ("against", "deepest"), ("tint", "shaded")):
-        assert contrast(named["ink"], mixed(named[name], named["paper"], share[deepest])) >= 4.5, name
-    assert contrast(named["accent"], mixed(named["tint"], named["paper"], 0.13)) >= 4.5, "the type of an entity"
+        deep = mixed(named[name], named["paper"], share[deepest])
+        assert contrast(named["ink"], deep) >= TEXT_AT_LEAST, name
+    entity = mixed(named["tint"], named["paper"], 0.13)
+    assert contrast(named["accent"], entity) >= TEXT_AT_LEAST, "the type of an entity"
 
 
 def test_nothing_is_coloured_deeper_than_was_judged():

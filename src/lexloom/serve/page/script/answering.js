@@ -15,7 +15,7 @@ const answerPanel = {
         answer.replaceChildren(el("p", { t: "answer.none" }));
         return ["answer.none"];
       }
-      answer.replaceChildren(el("p", { class: "figure" }, found.answer), marked(passage.value, [found], entityless));
+      answer.replaceChildren(el("p", { class: "figure" }, found.answer), marked(passage.value, [found], answerMark));
       return ["answer.done", { answer: found.answer }];
     });
     work.node.append(example([[question, "answer.example.question"], [passage, "answer.example.passage"]]));
@@ -25,4 +25,4 @@ const answerPanel = {
   },
 };
 
-const entityless = ({ probability }, written) => el("mark", { title: probability == null ? null : share(probability) }, written);
+const answerMark = ({ probability }, written) => el("mark", { title: probability == null ? null : share(probability) }, written);

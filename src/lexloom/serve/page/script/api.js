@@ -22,6 +22,9 @@ async function request(path, { body, signal } = {}) {
 const get = async (path) => (await request(path)).json();
 const post = async (path, body, signal) => (await request(path, { body, signal })).json();
 
+// The answers of a task's route, one for each input.
+const ask = async (path, body, signal) => (await post(path, body, signal)).data;
+
 let asking = null;
 
 // Several calls may be refused at once; the reader is asked once, and whoever comes later uses the new key.

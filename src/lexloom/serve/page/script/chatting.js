@@ -15,21 +15,26 @@ const chatPanel = {
     const work = runner("chat.send", async (signal) => {
       const said = message.value.trim();
       if (!said) return ["chat.empty"];
-      turns.push({ role: "user", content: said });
-      log.append(turnShown("user", said).node);
+      const [talk, own, reply] = [turns, turnShown("user", said), turnShown("assistant", "", choice.chosen().id)];
+      talk.push({ role: "user", content: said });
+      log.append(own.node, reply.node);
       message.value = "";
-      const reply = turnShown("assistant", "", choice.chosen().id);
-      log.append(reply.node);
       const opening = system.value.trim() ? [{ role: "system", content: system.value.trim() }] : [];
       try {
-        await hear({ model: choice.chosen().id, messages: [...opening, ...turns], ...settings.read() }, reply, signal);
+        await hear({ model: choice.chosen().id, messages: [...opening, ...talk], ...settings.read() }, reply, signal);
       } finally {
-        if (reply.said()) turns.push({ role: "assistant", content: reply.said() });
-        else turns.pop();
+        if (reply.said()) talk.push({ role: "assistant", content: reply.said() });
+        else if (talk === turns) takeBack(said, own, reply);
       }
       return ["chat.replied"];
     });
-    const anew = button("chat.anew", () => { turns = []; log.replaceChildren(); message.focus(); }, { class: "plain" });
+    // What was said to no reply is back in the box.
+    function takeBack(said, ...shown) {
+      turns.pop();
+      for (const { node } of shown) node.remove();
+      message.value ||= said;
+    }
+    const anew = button("chat.anew", () => { work.halt(); turns = []; log.replaceChildren(); message.focus(); }, { class: "plain" });
     work.node.append(anew, example([[message, "chat.example"]]));
     message.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;

@@ -12,7 +12,7 @@ const explainPanel = {
     const box = textBox({ rows: 3, placeholder: "explain.placeholder" });
     const second = textBox({ rows: 3 });
     const label = el("select", {});
-    const secondField = el("details", {}, el("summary", { t: "explain.second" }), field("explain.second", second));
+    const secondField = el("details", {}, el("summary", { t: "explain.second" }), field("classify.second", second));
     const labelField = field("explain.label", label);
     const answer = answerPlace();
     const fit = () => {
@@ -41,7 +41,10 @@ function explained({ texts, targets, attention }) {
   return [
     ...targets.filter(({ method }) => method === "gradients").map((target) => heat(target, texts)),
     ...targets.filter(({ method }) => method !== "gradients").map((target) => el("details", {}, el("summary", { t: "heat.other", values: { name: target.name } }), heat(target, texts))),
-    ...attention.map(({ tokens, rollout }) =>
-      el("section", {}, el("h2", { t: "explain.attention" }), looks({ takers: tokens, taken: tokens, weights: rollout, label: "looks.from", same: true, chosen: 1 }), mapDetails({ takers: tokens, taken: tokens, weights: rollout }))),
+    ...attention.map(({ tokens, special, rollout }) => {
+      const words = withSigns(tokens, special);
+      const seen = { takers: words, taken: words, weights: rollout, same: true };
+      return el("section", {}, el("h2", { t: "explain.attention" }), looks({ ...seen, chosen: 1 }), mapDetails(seen));
+    }),
   ];
 }

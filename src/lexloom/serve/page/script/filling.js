@@ -26,6 +26,6 @@ const fillPanel = {
 };
 
 function filled(candidates, at, all) {
-  const rows = candidates.map(({ token, probability, text: whole }) => ({ name: token, value: probability, note: all === 1 ? whole : null }));
-  return el("section", {}, all > 1 ? el("h2", { t: "fill.mask", values: { number: at + 1 } }) : null, bars(rows, { heading: "word" }));
+  const rows = candidates.map(({ token, probability, text: whole }) => ({ name: token, value: probability, note: all === 1 ? whole : null, chosen: token === candidates[0].token }));
+  return el("section", {}, all > 1 ? el("h2", { t: "fill.mask", values: { number: at + 1 } }) : null, bars(rows, { heading: "word", whole: rows[0].value }));
 }

@@ -3,11 +3,6 @@
 const GROUPS = ["make", "read", "look", "judge"];
 const PANELS = [writePanel, chatPanel, rewritePanel, fillPanel, classifyPanel, tagPanel, relationPanel, answerPanel, similarityPanel, explainPanel, runsPanel, comparePanel, votePanel];
 
-// The answers of a task's route, one for each input.
-async function ask(path, body, signal) {
-  return (await post(path, body, signal)).data;
-}
-
 function modelsFor(panel, { models }) {
   return models.filter(({ routes }) => panel.routes.some((route) => routes.includes(route)));
 }
@@ -47,6 +42,7 @@ by("skip").addEventListener("click", (event) => {
   by("main").focus();
 });
 
+// Shows the panel of the address; it hears of being opened, and of being opened anew in another language.
 function open(panels, { focus }) {
   const chosen = panels.find(({ id }) => `#${id}` === location.hash) ?? panels[0];
   for (const { id } of panels) by(`panel-${id}`).hidden = id !== chosen.id;

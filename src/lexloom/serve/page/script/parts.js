@@ -27,13 +27,22 @@ function button(key, action, attributes = {}) {
   return el("button", { type: "button", t: key, on: { click: action }, ...attributes });
 }
 
+// A button that saves what the server has as a file; what goes wrong is told in `trouble`.
+function saver(key, trouble, ...what) {
+  return button(key, () => save(...what).then(() => hush(trouble), (error) => tell(trouble, error)), { class: "plain" });
+}
+
 // A button that does something that takes time, the button that stops it, and a line that tells how it stands.
 function runner(key, work) {
   const status = el("p", { class: "status", role: "status" });
   const trouble = el("p", { class: "error", role: "alert" });
-  const stop = button("stop", () => stopping?.abort(), { hidden: true, class: "plain" });
+  const stop = button("stop", halt, { hidden: true, class: "plain" });
   const start = button(key, run, { class: "first", "aria-keyshortcuts": "Control+Enter" });
   let stopping = null;
+
+  function halt() {
+    stopping?.abort();
+  }
 
   async function run() {
     if (stopping) return;
@@ -57,7 +66,7 @@ function runner(key, work) {
   }
 
   const node = el("div", { class: "runner" }, start, stop, status, trouble);
-  return { node, run, start };
+  return { node, run, halt };
 }
 
 function tell(place, error) {

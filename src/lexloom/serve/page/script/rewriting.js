@@ -14,7 +14,8 @@ const rewritePanel = {
       answer.replaceChildren(el("p", { class: "written" }, found.text));
       if (!explains) return ["rewrite.done"];
       const { attention } = await post("/studio/explain", { model, texts: [box.value] }, signal);
-      answer.append(looks({ takers: attention.written, taken: attention.read, weights: attention.mean }), mapDetails({ takers: attention.written, taken: attention.read, weights: attention.mean }));
+      const seen = { takers: withSigns(attention.written, attention.written_special), taken: withSigns(attention.read, attention.read_special), weights: attention.mean };
+      answer.append(looks(seen), mapDetails(seen));
       return ["rewrite.done"];
     });
     work.node.append(example([[box, "rewrite.example"]]));
@@ -23,5 +24,3 @@ const rewritePanel = {
     return page("rewrite", form, answer);
   },
 };
-
-const mapDetails = (what) => el("details", {}, el("summary", { t: "looks.map" }), map(what));

@@ -10,8 +10,9 @@ const runsPanel = {
     const list = el("div", { class: "list" });
     const detail = el("div", { class: "answer" });
     const trouble = el("p", { class: "error", role: "alert" });
-    const node = page("runs", trouble, list, detail);
-    const redraw = { list: onChange((found) => list.replaceChildren(runsTable(found, open, show))), run: onChange((run) => detail.replaceChildren(...runShown(run))) };
+    const status = el("p", { class: "status", role: "status", t: "opening" });
+    const node = page("runs", status, trouble, list, detail);
+    const redraw = { list: onChange((found) => list.replaceChildren(runsTable(found, open, show))), run: onChange((run) => detail.replaceChildren(...runShown(run, trouble))) };
     let open = null;
 
     async function look() {
@@ -23,6 +24,8 @@ const runsPanel = {
         hush(trouble);
       } catch (error) {
         tell(trouble, error);
+      } finally {
+        hush(status);
       }
     }
     async function show(name) {
@@ -32,7 +35,6 @@ const runsPanel = {
     }
     setInterval(() => { if (!node.hidden && !document.hidden) look(); }, EVERY_MS);
     node.addEventListener("opened", look);
-    document.addEventListener("language", () => { if (!node.hidden) look(); });
     return node;
   },
 };
@@ -62,7 +64,7 @@ function runsTable(runs, open, show) {
     el("tbody", {}, ...runs.map(row))));
 }
 
-function runShown(run) {
+function runShown(run, trouble) {
   const legend = el("figcaption", {}, el("span", { class: "side mean", t: "runs.training" }), " ", el("span", { class: "side validation", t: "runs.validation" }), " ", el("span", {}, twin(run.unit)));
   return [
     el("div", {}, el("h2", { tabindex: "-1" }, twin(run.title)), el("p", { class: "note" }, twin(run.lede))),
@@ -70,13 +72,13 @@ function runShown(run) {
     el("figure", {}, curve({ ...run.curve, total: run.steps }), legend),
     run.samples.length ? el("section", {}, el("h3", { t: "runs.samples" }), ...run.samples.map(sample)) : null,
     run.ledger.length ? ledger(run.ledger) : null,
-    run.report ? el("p", {}, button("runs.report", () => save("/studio/report", { name: run.name }, `${run.name.replaceAll("/", "-")}.html`), { class: "plain" })) : null,
+    run.report ? el("p", {}, saver("runs.report", trouble, "/studio/report", { name: run.name }, `${run.name.replaceAll("/", "-")}.html`)) : null,
   ].filter(Boolean);
 }
 
 const stat = ({ label, value, note }) => el("div", {}, el("dt", {}, twin(label)), el("dd", {}, value), note ? el("dd", { class: "note" }, note) : null);
 
-const sample = ({ step, prompt, text: written }) => el("p", { class: "written sample" }, el("small", {}, `${number(step)} `), el("span", { class: "prompt" }, prompt), written);
+const sample = ({ step, prompt, text: written }) => el("p", { class: "written sample" }, el("small", { t: "runs.at", values: { step: () => number(step) } }), " ", el("span", { class: "prompt" }, prompt), written);
 
 function ledger(rows) {
   const heads = { stage: null, outcome: null, documents: "n", characters: "n" };

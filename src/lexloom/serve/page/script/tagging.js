@@ -21,5 +21,5 @@ const tagPanel = {
 };
 
 function entity({ type, probability }, written) {
-  return el("mark", { title: probability == null ? null : share(probability) }, written, el("span", { class: "kind" }, ` ${type}`));
+  return el("mark", { title: probability == null ? null : share(probability) }, written, el("span", { class: "kind" }, `\u00a0${type}`));
 }

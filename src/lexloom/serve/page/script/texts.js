@@ -53,5 +53,7 @@ for (const button of document.querySelectorAll("[data-language]")) {
 
 const number = (value, digits = 0) =>
   value == null || !Number.isFinite(value) ? "–" : value.toLocaleString(LANGUAGES[language], { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "−");
+// Small numbers with a decimal, large ones without.
+const rounded = (value) => number(value, value < 10 ? 1 : 0);
 const share = (value) => `${number(100 * value, 1)} %`;
 const signed = (value, digits = 3) => (value >= 0 ? "+" : "") + number(value, digits);

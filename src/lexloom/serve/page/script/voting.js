@@ -8,96 +8,116 @@ const votePanel = {
   group: "judge",
   build(models, { prompts }) {
     const node = page("vote");
-    const setup = voteSetup(models, prompts, begin);
-    const stage = voteStage();
-    const result = el("div", { class: "answer" });
+    const [stage, result] = [voteStage(), el("div", { class: "answer" })];
     const trouble = el("p", { class: "error", role: "alert" });
+    const round = voteRound(stage, trouble, over);
+    const setup = voteSetup(models, prompts, begin);
     const said = voteResult(result, trouble);
     node.append(setup.node, stage.node, trouble, said);
-    let round = null;
 
-    async function begin(settings) {
+    function begin(settings) {
       setup.node.hidden = said.hidden = true;
       result.replaceChildren();
       hush(trouble);
-      round = { ...settings, at: 0, done: [], asked: 0, ahead: [] };
       stage.node.hidden = false;
-      await turn();
+      round.begin(settings);
     }
 
-    // The models write while the reader reads: one pair is always under way.
-    function lookAhead() {
-      if (round.ahead.length || round.asked >= round.prompts.length) return;
-      const pair = post("/studio/votes/pair", { models: round.models, prompt: round.prompts[round.asked], ...round.sampling });
-      pair.catch(() => {});
-      round.ahead.push(pair);
-      round.asked += 1;
-    }
-
-    async function turn() {
-      stage.wait();
-      if (round.at >= round.prompts.length) return end();
-      try {
-        lookAhead();
-        const pair = await round.ahead.shift();
-        lookAhead();
-        stage.show(pair, round.at + 1, round.prompts.length);
-      } catch (error) {
-        end();
-        tell(trouble, error);
-      }
-      return undefined;
-    }
-
-    function end() {
+    function over(votes) {
       stage.node.hidden = true;
       setup.node.hidden = said.hidden = false;
-      say(setup.told, "vote.over", { count: () => number(round.at) });
+      say(setup.told, "vote.over", { count: () => number(votes) });
       setup.told.focus();
     }
 
-    async function vote(choice) {
-      const pair = stage.current();
-      if (!pair) return;
-      stage.wait();
-      try {
-        await post("/studio/votes", { pair: pair.pair, choice });
-        round.done.push(pair);
-        round.at += 1;
-        await turn();
-      } catch (error) {
-        stage.show(pair, round.at + 1, round.prompts.length);
-        tell(trouble, error);
-      }
-    }
-
-    async function undo() {
-      const last = round.done.at(-1);
-      if (!last || !stage.current()) return;
-      const waiting = stage.current();
-      try {
-        await post("/studio/votes/undo", { pair: last.pair });
-        round.done.pop();
-        round.at -= 1;
-        round.ahead.unshift(waiting);
-        stage.show(last, round.at + 1, round.prompts.length);
-      } catch (error) {
-        tell(trouble, error);
-      }
-    }
-
-    stage.listen(vote, undo, () => round && end());
+    stage.listen(round.vote, round.undo, round.end);
     document.addEventListener("keydown", (event) => {
       if (node.hidden || stage.node.hidden || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
       const choice = KEYS[event.key];
-      if (choice) vote(choice);
-      else if (event.key.toLowerCase() === "u") undo();
+      if (choice) round.vote(choice);
+      else if (event.key.toLowerCase() === "u") round.undo();
       else return;
       event.preventDefault();
     });
     return node;
   },
 };
+
+// One prompt after another is answered, shown and voted on; `over` hears how many votes there were.
+function voteRound(stage, trouble, over) {
+  let round = null;
+
+  async function begin(settings) {
+    round = { ...settings, at: 0, done: [], asked: 0, ahead: [] };
+    await turn();
+  }
+
+  // The models write while the reader reads: one pair is always under way.
+  function lookAhead() {
+    if (round.ahead.length || round.asked >= round.prompts.length) return;
+    const pair = post("/studio/votes/pair", { models: round.models, prompt: round.prompts[round.asked], ...round.sampling });
+    pair.catch(() => {});
+    round.ahead.push(pair);
+    round.asked += 1;
+  }
+
+  async function turn() {
+    stage.wait();
+    if (round.at >= round.prompts.length) return end();
+    const mine = round;
+    try {
+      lookAhead();
+      const pair = await round.ahead.shift();
+      if (mine !== round) return undefined;
+      lookAhead();
+      stage.show(pair, round.at + 1, round.prompts.length);
+    } catch (error) {
+      if (mine !== round) return undefined;
+      end();
+      tell(trouble, error);
+    }
+    return undefined;
+  }
+
+  function end() {
+    over(round.at);
+    round = null;
+  }
+
+  async function vote(choice) {
+    const [mine, pair] = [round, stage.current()];
+    if (!pair) return;
+    stage.wait();
+    try {
+      await post("/studio/votes", { pair: pair.pair, choice });
+      mine.done.push(pair);
+      mine.at += 1;
+      if (mine === round) await turn();
+    } catch (error) {
+      stage.show(pair, mine.at + 1, mine.prompts.length);
+      tell(trouble, error);
+    }
+  }
+
+  async function undo() {
+    const [mine, waiting] = [round, stage.current()];
+    const last = mine?.done.at(-1);
+    if (!last || !waiting) return;
+    stage.wait();
+    try {
+      await post("/studio/votes/undo", { pair: last.pair });
+      mine.done.pop();
+      mine.at -= 1;
+      mine.ahead.unshift(waiting);
+      stage.show(last, mine.at + 1, mine.prompts.length);
+    } catch (error) {
+      stage.show(waiting, mine.at + 1, mine.prompts.length);
+      tell(trouble, error);
+    }
+  }
+
+  return { begin, vote, undo, end };
+}
 
 function voteSetup(models, prompts, begin) {
   const first = el("select", {}, ...models.map(({ id }) => el("option", { value: id }, id)));
@@ -164,7 +184,7 @@ function voteResult(place, trouble) {
       tell(trouble, error);
     }
   });
-  const kept = button("vote.export", () => save("/studio/votes/export", undefined, "votes.jsonl").catch((error) => tell(trouble, error)), { class: "plain" });
+  const kept = saver("vote.export", trouble, "/studio/votes/export", undefined, "votes.jsonl");
   return el("section", { class: "results", "aria-labelledby": "vote-results" }, el("h2", { id: "vote-results", t: "vote.results" }), el("div", { class: "runner" }, show, kept), place);
 }
 

@@ -50,7 +50,7 @@ function writtenPlace(name, prompt, named) {
   return {
     node,
     more: (piece) => { written.data += piece; },
-    pace: (tokens, seconds) => say(pace, "write.pace", { tokens: () => number(tokens), pace: () => number(tokens / Math.max(seconds, 0.001), 0) }),
+    pace: (tokens, seconds) => say(pace, "write.pace", { tokens: () => number(tokens), pace: () => rounded(tokens / Math.max(seconds, 0.001)) }),
   };
 }
 
