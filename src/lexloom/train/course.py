@@ -93,6 +93,12 @@ class Course:
             for rows in portions
         ]
 
+    def heaviest(self, model: nn.Module) -> Callable[[], Loss]:
+        """A micro-batch of the longest units: none of any step needs more memory."""
+        longest = sorted(range(len(self.units)), key=self.units.tokens, reverse=True)
+        chosen = next(bounded_portions(self.units, longest, self.settings.micro_tokens))
+        return partial(self._loss, model, list(range(len(chosen))), chosen)
+
     def _loss(self, model: nn.Module, positions: list[int], chosen: list[int]) -> Loss:
         def rng(row: int) -> np.random.Generator:
             return generator("row", self.settings.seed, positions[row] // len(self.units), chosen[row])

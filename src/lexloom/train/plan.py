@@ -113,13 +113,16 @@ def _planned(course: Course, step_s: float) -> Course:
 
 
 def _step_s(model: nn.Module, forward: nn.Module, optimizer: Optimizer, course: Course) -> float:
-    """Seconds of a typical optimizer step, from a part of the first; the first call is not counted."""
+    """Seconds of a typical optimizer step, from a part of the first one.
+
+    What comes before it isn't counted, and takes as much memory as the run will.
+    """
     everything = course.losses(forward, 0)
     losses = everything[: course.settings.worker_threads]
     pool = parallel.replica_pool(course.settings.worker_threads, torch.get_num_threads())
     parameters = list(optimizer.parameters.values())
     model.train()
-    gradient = parallel.gradient_of(losses, parameters, pool)
+    gradient = parallel.gradient_of([course.heaviest(forward)] * len(losses), parameters, pool)
     gradient_s = measured_s(lambda: parallel.gradient_of(losses, parameters, pool))
     take_step(optimizer, gradient, 0.0, None)
     update_s = _once_s(lambda: take_step(optimizer, parallel.gradient_of(losses, parameters, pool), 0.0, None))

@@ -2,8 +2,10 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 
 from lexloom.objectives.causal import CAUSAL
+from lexloom.objectives.contract import Batch, Loss, Objective
 from lexloom.train.course import bounded_portions, even_portions, evenly_spread, plan_course
 from lexloom.train.finetuning import FinetuneSettings
 from lexloom.train.settings import TrainSettings
@@ -40,6 +42,20 @@ def test_each_epoch_reads_every_window_once_in_an_order_of_its_own():
     assert len({tuple(epoch) for epoch in epochs}) == 3
     assert read == [window for step in range(planned.steps) for window in course(epochs=3).chosen(step)]
     assert read != [window for step in range(planned.steps) for window in course(epochs=3, seed=1).chosen(step)]
+
+
+def test_the_heaviest_micro_batch_has_the_longest_units_and_as_many_as_may_pass_at_once():
+    class Sentences(FakeWindows):
+        def tokens(self, index):
+            return 1 + index % 7
+
+    numbers = Objective(
+        lambda units, chosen, rng: Batch(torch.tensor([chosen]), torch.tensor(chosen), None, len(chosen)),
+        lambda model, batch: Loss(batch.targets.sum(), batch.count),
+    )
+    settings = FinetuneSettings(micro_batch_tokens=20, batch_size=4)
+    heaviest = plan_course(numbers, Sentences(24), settings).heaviest(torch.nn.Linear(1, 1))()
+    assert (int(heaviest.sum), heaviest.count) == (6 + 13, 2)
 
 
 def test_a_split_smaller_than_a_batch_is_read_several_times_a_step():
