@@ -6,9 +6,8 @@ python benchmarks/ngram.py speed DATA --kenlm BIN          [--megabytes 100] [--
 Both get the same tokens: what stands between white space (Chinese verse: characters). `--vocab_pad` gives lmplz a
 vocabulary of the same size, `--discount_fallback` the same discounts where counts of counts give none.
 The text for speed is IMDb's reviews (65 MB), and as much of them again as is wanted with the words of every line in
-reverse order, which has as many different n-grams as other text has. Seconds are of processor time, all threads of a
-process together; memory is the most that it held (for ours that includes pages of files, which the system may take
-back).
+reverse order, which has as many different n-grams as other text has. Processor time is that of all threads of a process
+together; memory is the most that it held (for ours that includes pages of files, which the system may take back).
 """
 
 import argparse
