@@ -335,7 +335,7 @@ def from_hugging_face(values: Mapping[str, Any]) -> Config:
 
 def to_hugging_face(config: Config) -> dict[str, Any]:
     """The config.json that `from_hugging_face` reads."""
-    return {"model_type": "ngram", **asdict(config)}
+    return {"architectures": ["NgramLM"], "model_type": "ngram", **asdict(config)}
 
 
 def weights(config: Config) -> dict[str, Published]:

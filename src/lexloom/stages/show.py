@@ -234,7 +234,10 @@ def _next(kind: str, folder: Path) -> list[str]:
 
 
 def _uses(model: Path) -> tuple[str, ...]:
-    """What a model folder is good for, by the class that transformers would make of it."""
+    """What a model folder is good for, by the task it was tuned for, or else by the name of its class."""
+    task = (optional_json(model / FACTS, {}).get("task") or {}).get("name")
+    if task is not None:
+        return USES_BY_TASK.get(task, PREDICT)
     classes = optional_json(model / CONFIG, {}).get("architectures") or [""]
     return next(commands for ending, commands in USES.items() if str(classes[0]).endswith(ending))
 
@@ -242,20 +245,34 @@ def _uses(model: Path) -> tuple[str, ...]:
 PREDICT = ("lexloom predict {model} NEW.csv --out ANSWERS.csv", "lexloom explain {model} TEXT")
 FILL = ("lexloom fill {model} 'Paris is the [MASK] of France.'", "lexloom evaluate {model} --data PREPARED")
 WRITE = ("lexloom generate {model} 'Once upon a time'", "lexloom evaluate {model} --data PREPARED")
-TRANSDUCE = ("lexloom finetune RECIPE model.folder={model} --out RUN", "lexloom predict {model} TEXTS --out ANSWERS")
+TUNE = "lexloom finetune RECIPE model.folder={model} --out RUN"
+EMBED = "lexloom embed {model} TEXTS.csv --out VECTORS.npy"
+TRANSDUCE = (TUNE, "lexloom predict {model} TEXTS.txt --out ANSWERS.txt")
+TALK = ("lexloom chat {model}", "lexloom serve {model}")
+NEIGHBOURS = ("lexloom neighbours {model} WORD", "lexloom evaluate {model} --data SIMILARITIES.txt")
+USES_BY_TASK = {
+    "chat": TALK,
+    "preference": TALK,
+    "similarity": (EMBED, "lexloom predict {model} PAIRS.csv --out ANSWERS.csv"),
+    "text2text": ("lexloom predict {model} TEXTS.txt --out ANSWERS.txt", "lexloom serve {model}"),
+}
 USES = {
     "Classification": PREDICT,
     "QuestionAnswering": PREDICT,
     "MultipleChoice": PREDICT,
     "MaskedLM": FILL,
     "PreTraining": FILL,
-    "ForCausalLM": WRITE,
+    "BidirectionalLM": (TUNE, EMBED),
+    "LM": WRITE,
     "LMHeadModel": WRITE,
     "ConditionalGeneration": TRANSDUCE,
     "MTModel": TRANSDUCE,
-    "": ("lexloom embed {model} TEXTS.csv --out VECTORS.npy",),
+    "Seq2Seq": TRANSDUCE,
+    "Word2VecModel": NEIGHBOURS,
+    "GloVeModel": NEIGHBOURS,
+    "": (EMBED, TUNE),
 }
-"""By the ending of the class's name."""
+"""By the ending of the class's name, the first that fits."""
 
 
 def _table(rows: list[Facts]) -> str:

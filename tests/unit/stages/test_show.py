@@ -1,5 +1,6 @@
 """show: recognises each folder, tells what is in it, and finds any damage."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -8,6 +9,7 @@ from safetensors.numpy import save_file
 
 from lexloom.base import files
 from lexloom.base.errors import EXIT_DAMAGED, DamagedError, FolderError
+from lexloom.models import FAMILIES
 from lexloom.report.weights import tensor_shapes
 from lexloom.stages.show import describe, show
 from tests.folders import write_model
@@ -179,3 +181,40 @@ def test_a_task_model_is_shown_with_its_labels_and_its_commands(tmp_path):
     words = describe(show(path))
     assert "lexloom predict" in words
     assert "lexloom generate" not in words
+
+
+SUGGESTED = {"none": "embed", "masked": "fill", "pretraining": "fill", "bidirectional": "finetune"}
+
+
+def suggestions(tmp_path, config, facts=None):
+    weights(tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    if facts is not None:
+        files.write_json(tmp_path / "lexloom.json", facts)
+        with files.new_folder(tmp_path / "whole", facts={"kind": "model"}) as folder:
+            for name in ("model.safetensors", "config.json", "lexloom.json"):
+                folder.write(name, (tmp_path / name).read_bytes())
+        tmp_path = tmp_path / "whole"
+    return [command.split()[1] for command in show(tmp_path)["next"]]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_is_suggested_follows_from_what_the_family_can_do(family, tmp_path):
+    entry = FAMILIES[family]
+    preset = next(iter(entry.presets.values()))
+    if entry.kind != "encoder":
+        found = suggestions(tmp_path, entry.to_hugging_face(preset))
+        assert ("generate" if entry.kind == "decoder" else "predict") in found
+        assert "embed" not in found
+        return
+    for head in entry.heads:
+        found = suggestions(tmp_path, entry.to_hugging_face(dataclasses.replace(preset, head=head)))
+        static = family in ("word2vec", "glove") and head == "none"
+        assert found[0] == ("neighbours" if static else SUGGESTED.get(head, "predict"))
+        assert "generate" not in found
+
+
+@pytest.mark.parametrize(("task", "command"), [("chat", "chat"), ("text2text", "predict"), ("similarity", "embed")])
+def test_what_is_suggested_follows_from_the_task_that_a_model_was_tuned_for(task, command, tmp_path):
+    config = {"model_type": "llama", "architectures": ["LlamaForCausalLM"]}
+    assert suggestions(tmp_path, config, {"family": "llama", "task": {"name": task}})[0] == command
