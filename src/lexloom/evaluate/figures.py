@@ -2,10 +2,11 @@
 
 What is resampled are examples, or groups of examples that depend on one another (questions about one passage); see
 `intervals` for the method.
-Axes: N examples, U units that are drawn (examples or groups), K numbers per row, R resamples.
+Axes: N examples, U units that are drawn (examples or groups), Q kinds of units, K numbers per row, R resamples.
 """
 
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -89,16 +90,39 @@ def _count(unit_N: Units) -> int:
 def _resampled(judged: Sequence[tuple[Metric, Rows]], unit_N: Units, seed: int) -> list[Floats]:
     """For each metric and its rows (N, K) the figures of the resamples, (R); all see the same draws."""
     units = _count(unit_N)
-    sums = [_unit_sums(rows_NK, unit_N) for _, rows_NK in judged]
+    kinds = [_kinds(_unit_sums(rows_NK, unit_N)) if metric.additive else None for metric, rows_NK in judged]
+    whole = not all(metric.additive for metric, _ in judged)
     values: list[list[float]] = [[] for _ in judged]
     for drawn_RU in draws(units, seed=seed):
-        times_RU = np.stack([np.bincount(drawn_U, minlength=units) for drawn_U in drawn_RU])
-        for found, sums_UK, (metric, rows_NK) in zip(values, sums, judged, strict=True):
-            if metric.additive:
-                found.extend(metric.value(sums_K[None]) for sums_K in times_RU.astype(np.float64) @ sums_UK)
-            else:
+        times_RU = _times(drawn_RU, units) if whole else None
+        for found, kind, (metric, rows_NK) in zip(values, kinds, judged, strict=True):
+            if kind is not None:
+                sums_RK = _times(kind.of_U[drawn_RU], len(kind.sums_QK)).astype(np.float64) @ kind.sums_QK
+                found.extend(metric.value(sums_K[None]) for sums_K in sums_RK)
+            elif times_RU is not None:
                 found.extend(metric.value(np.repeat(rows_NK, times_U[unit_N], axis=0)) for times_U in times_RU)
     return [np.array(found) for found in values]
+
+
+@dataclass(frozen=True)
+class _Kinds:
+    """Units that contribute the same are of one kind, of which there are few where examples are right or wrong."""
+
+    of_U: Units  # noqa: N815
+    sums_QK: Rows  # noqa: N815
+
+
+def _kinds(sums_UK: Rows) -> _Kinds:
+    numbers: dict[bytes, int] = {}
+    of_U = np.array([numbers.setdefault(sums_K.tobytes(), len(numbers)) for sums_K in sums_UK], np.int64)
+    _, firsts_Q = np.unique(of_U, return_index=True)
+    return _Kinds(of_U, sums_UK[firsts_Q])
+
+
+def _times(drawn_RU: Units, kinds: int) -> Units:
+    """How often each of 0 … kinds − 1 was drawn in each resample, (R, kinds)."""
+    offset_R1 = np.arange(len(drawn_RU))[:, None] * kinds
+    return np.bincount((drawn_RU + offset_R1).ravel(), minlength=len(drawn_RU) * kinds).reshape(-1, kinds)
 
 
 def _unit_sums(rows_NK: Rows, unit_N: Units) -> Rows:

@@ -3,9 +3,9 @@
 A slicing names parts of the data and gives the numbers of the examples in each; parts may overlap.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -118,11 +118,23 @@ def _range(lengths: Sequence[int], unit: str) -> str:
     return f"{shortest} {unit}" if shortest == longest else f"{shortest} to {longest} {unit}"
 
 
+class _Scripts(dict[int, str]):
+    """For each character the first letter of its script's name; every one is looked up once."""
+
+    def __missing__(self, character: int) -> str:
+        self[character] = script_of(chr(character))[0]
+        return self[character]
+
+
+HAN, LATIN = "H", "L"
+_SCRIPTS = _Scripts()
+_LATIN_RUN = re.compile(f"{LATIN}+")
+
+
 def _script(text: str) -> str:
     """By words: a run of Latin letters weighs as much as one Han character."""
-    script_of_each = {character: script_of(character) for character in set(text)}  # a text has few different ones
-    scripts = [script_of_each[character] for character in text]
-    han, latin = scripts.count("Han"), sum(script == "Latin" for script, _ in groupby(scripts))
+    scripts = text.translate(_SCRIPTS)
+    han, latin = scripts.count(HAN), len(_LATIN_RUN.findall(scripts))
     if han + latin == 0:
         return "other scripts"
     if min(han, latin) >= BOTH_SCRIPTS * (han + latin):

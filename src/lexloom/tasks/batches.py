@@ -3,7 +3,7 @@
 Axes: T tokens (flattened), P pieces, S spots, C columns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -77,11 +77,16 @@ def pack(pieces: Sequence[Piece]) -> Packed:
     starts[order] = np.cumsum(lengths[order]) - lengths[order]
     spots = [np.asarray(piece.spots, np.int64) + start for piece, start in zip(pieces, starts, strict=True)]
     return Packed(
-        ids_BL=torch.tensor([list(chain.from_iterable(pieces[place].ids for place in order))]),
-        types_BL=torch.tensor([list(chain.from_iterable(pieces[place].types for place in order))]),
+        ids_BL=_row((pieces[place].ids for place in order), lengths.sum()),
+        types_BL=_row((pieces[place].types for place in order), lengths.sum()),
         runs=tuple(lengths[order].tolist()),
         spots_S=torch.from_numpy(np.concatenate(spots)),
     )
+
+
+def _row(parts: Iterable[Sequence[int]], length: int) -> Tensor:
+    """The parts behind one another, (1, T)."""
+    return torch.from_numpy(np.fromiter(chain.from_iterable(parts), np.int64, length))[None]
 
 
 def batch_of(encoded: Sequence[Encoded], targets: Tensor, count: int, groups_S: Tensor | None = None) -> Batch:
