@@ -15,7 +15,7 @@ from lexloom.serve.gate import Gate
 from lexloom.serve.jobs import Busy, EngineFailed, Job, Piece, TokenScore
 from lexloom.serve.log import Log
 from lexloom.serve.models import Served, Speaker
-from lexloom.serve.schema import Model
+from lexloom.serve.schema_answers import Model
 from lexloom.serve.settings import ServeSettings
 from lexloom.text.chat import CHAT_FORMATS
 from lexloom.text.stream import TextStream, token_bytes

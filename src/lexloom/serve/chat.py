@@ -9,15 +9,14 @@ from lexloom.serve.errors import ApiError
 from lexloom.serve.gate import Caller
 from lexloom.serve.jobs import Job, TokenScore
 from lexloom.serve.models import Served, speaker_of
-from lexloom.serve.schema import (
+from lexloom.serve.schema import ChatMessage, ChatRequest
+from lexloom.serve.schema_answers import (
     AssistantMessage,
     ChatChoice,
     ChatChunk,
     ChatChunkChoice,
     ChatCompletion,
     ChatLogprobs,
-    ChatMessage,
-    ChatRequest,
     Delta,
     Usage,
 )

@@ -9,7 +9,8 @@ from lexloom.serve.errors import ApiError
 from lexloom.serve.gate import Caller
 from lexloom.serve.jobs import Job, Piece
 from lexloom.serve.models import Served
-from lexloom.serve.schema import Completion, CompletionChoice, CompletionRequest, Usage
+from lexloom.serve.schema import CompletionRequest
+from lexloom.serve.schema_answers import Completion, CompletionChoice, Usage
 from lexloom.serve.scores import completion_logprobs
 from lexloom.serve.service import Service
 from lexloom.serve.threads import aside

@@ -12,7 +12,8 @@ from lexloom.serve.errors import ApiError
 from lexloom.serve.gate import Caller
 from lexloom.serve.models import Served
 from lexloom.serve.reading import ToEmbed
-from lexloom.serve.schema import Embedding, Embeddings, EmbeddingsRequest
+from lexloom.serve.schema import EmbeddingsRequest
+from lexloom.serve.schema_answers import Embedding, Embeddings
 from lexloom.serve.service import Service
 from lexloom.serve.threads import aside
 from lexloom.serve.writing import usage_of
@@ -35,6 +36,7 @@ async def embeddings(service: Service, request: EmbeddingsRequest, caller: Calle
     if not texts:
         raise ApiError(400, "there is no text", param="input", code="invalid_value")
     found, read = await vectors_of(service, served, texts, "input")
+    _check_width(request, len(found[0].vector))
     form = _as_base64 if request.encoding_format == "base64" else _as_numbers
     data = [
         Embedding(index=number, embedding=form(one.vector), cut_characters=one.cut_characters)
@@ -55,6 +57,12 @@ async def vectors_of(service: Service, served: Served, texts: Sequence[str], par
     vectors = await served.engine.run(reading.embed_all, asked)
     found = [Found(vector, cut) for vector, (_, cut) in zip(vectors, sizes, strict=True)]
     return found, sum(tokens for tokens, _ in sizes)
+
+
+def _check_width(request: EmbeddingsRequest, width: int) -> None:
+    if request.dimensions not in (None, width):
+        message = f"dimensions is {request.dimensions:,}; this model's vectors have {width:,} and can't be shortened"
+        raise ApiError(400, message, param="dimensions", code="invalid_value")
 
 
 def _sizes(served: Served, texts: Sequence[str]) -> list[tuple[int, int]]:

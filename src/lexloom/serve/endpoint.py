@@ -14,7 +14,7 @@ from lexloom.base.errors import UserError
 from lexloom.serve.bodies import ClientGone, Receive, parse_json, read_body
 from lexloom.serve.errors import ApiError, as_api_error
 from lexloom.serve.gate import Caller, Scope, Send
-from lexloom.serve.schema import parse
+from lexloom.serve.parsing import parse
 from lexloom.serve.service import Service
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from lexloom.serve.endpoint import as_json
 from lexloom.serve.gate import Caller
-from lexloom.serve.schema import Models
+from lexloom.serve.schema_answers import Models
 from lexloom.serve.schema_tasks import Health
 from lexloom.serve.service import Service
 

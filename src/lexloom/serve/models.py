@@ -18,7 +18,7 @@ from lexloom.nn.linear import pack_for_inference
 from lexloom.serve import engine
 from lexloom.serve.jobs import Engine
 from lexloom.serve.limits import Limits
-from lexloom.serve.schema import Model
+from lexloom.serve.schema_answers import Model
 from lexloom.serve.worker import Worker
 from lexloom.tasks.folder import TaskModel, changed, task_model
 from lexloom.text.chat import CHAT_FORMATS, ChatFormat, chat_format_of

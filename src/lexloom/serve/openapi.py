@@ -8,7 +8,7 @@ from pydantic.json_schema import models_json_schema
 
 from lexloom.serve.endpoint import Route
 from lexloom.serve.gate import OPEN
-from lexloom.serve.schema import Error
+from lexloom.serve.schema_answers import Error
 
 TEMPLATE = "#/components/schemas/{model}"
 REFUSALS = {

@@ -5,16 +5,8 @@ from lexloom.serve.completions import complete
 from lexloom.serve.embeddings import embeddings
 from lexloom.serve.endpoint import Route
 from lexloom.serve.looking import health, metrics, models, ready
-from lexloom.serve.schema import (
-    ChatChunk,
-    ChatCompletion,
-    ChatRequest,
-    Completion,
-    CompletionRequest,
-    Embeddings,
-    EmbeddingsRequest,
-    Models,
-)
+from lexloom.serve.schema import ChatRequest, CompletionRequest, EmbeddingsRequest
+from lexloom.serve.schema_answers import ChatChunk, ChatCompletion, Completion, Embeddings, Models
 from lexloom.serve.schema_tasks import (
     AnswerRequest,
     AnswerResults,

@@ -9,7 +9,9 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from lexloom.generate.settings import WritingSettings
-from lexloom.serve.schema import Body, Id, Reply, Usage
+from lexloom.serve.parsing import Body
+from lexloom.serve.schema import Id
+from lexloom.serve.schema_answers import Reply, Usage
 
 LongTexts = Literal["cut", "windows"]
 

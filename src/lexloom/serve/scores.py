@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lexloom.serve.jobs import TokenScore
-from lexloom.serve.schema import ChatLogprobs, ChosenToken, CompletionLogprobs, TopToken
+from lexloom.serve.schema_answers import ChatLogprobs, ChosenToken, CompletionLogprobs, TopToken
 from lexloom.text.stream import token_bytes
 from lexloom.text.tokenizers import Tokenizer
 

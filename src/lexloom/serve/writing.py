@@ -13,7 +13,8 @@ from lexloom.serve.formats import constraint_of
 from lexloom.serve.gate import Caller
 from lexloom.serve.jobs import Engine, EngineFailed, Job, Piece, TokenScore
 from lexloom.serve.models import Served, Speaker, speaker_of
-from lexloom.serve.schema import Reason, Usage, Writing
+from lexloom.serve.schema import Writing
+from lexloom.serve.schema_answers import Reason, Usage
 from lexloom.serve.service import Service
 
 PIECES_AHEAD = 32

@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 
 from lexloom.serve.gate import OPEN
 from lexloom.serve.limits import Limits
+from lexloom.serve.log import Log, take_over
 from lexloom.serve.routes import ROUTES
 from lexloom.serve.settings import ServeSettings
 from tests.serving import NAME, FakeEngine, client_of, completion, error_of, fake_app, fake_tokenizer
@@ -197,6 +199,21 @@ def test_each_event_is_one_line_of_json_whatever_clients_send():
     assert "\x1b" not in log.getvalue()
 
 
+def test_what_libraries_say_is_one_line_of_ours_and_quotes_nothing(capsys):
+    log = io.StringIO()
+    take_over("uvicorn.error", Log(log))
+    try:
+        raise ValueError("my secret")
+    except ValueError:
+        logging.getLogger("uvicorn.error").exception("broken\n\x1b[31m")
+    logging.getLogger("uvicorn.error").warning("odd\n%s", "x" * 10_000)
+    failure, odd = lines_of(log)
+    assert (failure["event"], failure["kind"], odd["event"]) == ("failure", "ValueError", "library")
+    assert "secret" not in log.getvalue()
+    assert len(log.getvalue()) < 3000
+    assert capsys.readouterr() == ("", "")
+
+
 def test_request_id_stands_in_answer_and_log():
     log = io.StringIO()
     response = client_of(fake_app(log=log)).get("/v1/models", headers={"x-request-id": "chosen-by-a-client"})
@@ -220,6 +237,7 @@ def test_metrics_name_no_path_that_clients_made_up():
 
 
 def test_gate_and_all_before_it_do_without_torch():
-    modules = "gate, bodies, callers, errors, limits, settings, schema, schema_tasks, listening, connections"
-    code = f"import sys; from lexloom.serve import {modules}; sys.exit('torch' in sys.modules)"
+    modules = "gate, bodies, callers, errors, limits, settings, listening, connections, parsing"
+    schemas = "schema, schema_answers, schema_tasks"
+    code = f"import sys; from lexloom.serve import {modules}, {schemas}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
