@@ -58,7 +58,7 @@ class Engine:
         self._numbers = count(1)
         self._queue: list[_Request] = []
         self._working: dict[int, _Request] = {}
-        self._turns: Counter[str] = Counter()  # the number of the job of each waiting owner that was begun last
+        self._turns: Counter[str] = Counter()  # when a job of each waiting owner was begun last, in the same count
         prefixes = PrefixCache(prefix_bytes) if prefix_bytes else None
         self._texts = Continuous(model, slots=slots, tokens=tokens, prefixes=prefixes)
         self._batches = Batches(queue_jobs, gather_s, worker.clock)
@@ -194,7 +194,7 @@ class Engine:
                         return
                     self._begin(request)
                     running[request.job.owner] += 1
-                    self._turns[request.job.owner] = request.number
+                    self._turns[request.job.owner] = next(self._numbers)
                 except UserError as error:
                     request.mailbox.put(error)
                 self._queue.remove(request)

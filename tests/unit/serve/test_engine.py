@@ -200,6 +200,48 @@ def test_a_client_that_leaves_while_its_prompt_is_read_harms_nobody(serve):
     asyncio.run(main())
 
 
+def test_a_client_that_leaves_takes_its_examples_along(serve):
+    seen = []
+
+    async def main():
+        model = Slow(free=False)
+        engine = serve(model, gather_s=0.0)
+        writing = asyncio.create_task(whole(engine, job([1])))
+        await until(lambda: engine.running == 1)
+        kept, gone = (asyncio.create_task(engine.run(look, [name])) for name in ("kept", "gone"))
+        await until(lambda: engine.waiting == 2)
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+        model.gate.release(1000)
+        assert await kept == ["kept"]
+        await writing
+
+    def look(examples):
+        seen.extend(examples)
+        return list(examples)
+
+    asyncio.run(main())
+    assert seen == ["kept"]
+
+
+def test_what_one_owner_has_asked_is_read_anew_for_another(serve):
+    """Else who is answered faster could guess what others have asked."""
+    prompt, settings = list(range(1, 101)), SamplingSettings(temperature=0, max_tokens=1)
+
+    async def main():
+        model = Slow()
+        engine = serve(model)
+
+        async def tokens_read(owner):
+            before = model.inner.forward_tokens
+            await whole(engine, job(prompt, settings, owner=owner))
+            return model.inner.forward_tokens - before
+
+        assert [await tokens_read(owner) for owner in ("a", "a", "b", "b")] == [100, 1, 100, 1]
+
+    asyncio.run(main())
+
+
 def test_nothing_of_one_client_reaches_another_whoever_leaves(serve):
     """Each client's prompt is its secret; a model that copies shows whose keys and values a row sees."""
     clients, rounds = 8, 40
@@ -276,6 +318,43 @@ def test_who_asks_much_makes_place_for_who_asks_little(serve):
         assert not any(one.done() for one in greedy[1:4])
         model.gate.release(1000)
         await asyncio.gather(*greedy[:4])
+
+    asyncio.run(main())
+
+
+def test_owners_who_wait_take_turns_whoever_came_first(serve):
+    async def main():
+        model, begun = Slow(free=False), []
+        engine = serve(model, slots=1, queue_jobs=9)
+
+        async def one(prompt, owner):
+            await whole(engine, job([prompt], SamplingSettings(temperature=0, max_tokens=2), owner=owner))
+            begun.append(owner)
+
+        tasks = [asyncio.create_task(one(1, "first"))]
+        await until(lambda: engine.running == 1)
+        tasks += [asyncio.create_task(one(number, owner)) for owner in ("many", "few") for number in (2, 3, 4)]
+        await until(lambda: engine.waiting == 6)
+        model.gate.release(1000)
+        await asyncio.gather(*tasks)
+        assert begun == ["first", "many", "few", "many", "few", "many", "few"]
+
+    asyncio.run(main())
+
+
+def test_examples_beyond_the_queue_are_refused_at_once(serve):
+    async def main():
+        model = Slow(free=False)
+        engine = serve(model, queue_jobs=3, gather_s=0.0)
+        writing = asyncio.create_task(whole(engine, job([1])))
+        await until(lambda: engine.running == 1)
+        accepted = [asyncio.create_task(engine.run(list, [number])) for number in range(3)]
+        await until(lambda: engine.waiting == 3)
+        with pytest.raises(Busy):
+            await engine.run(list, [9])
+        model.gate.release(1000)
+        assert await asyncio.gather(*accepted) == [[0], [1], [2]]
+        await writing
 
     asyncio.run(main())
 
