@@ -3,7 +3,7 @@
 import asyncio
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from lexloom.models.folder import load_model
 from lexloom.serve.app import app
 from lexloom.serve.limits import Limits
 from lexloom.serve.log import Log
-from lexloom.serve.models import open_model
+from lexloom.serve.models import Served, open_model
 from lexloom.serve.settings import ServeSettings
 from lexloom.serve.worker import Worker
 from lexloom.tasks import TASKS
@@ -66,6 +66,13 @@ def ask(path: Path, requests: Sequence[tuple[str, Body]]) -> list[Any]:
         served.engine.close()
     assert [answer.status_code for answer in answers] == [200] * len(requests), answers[0].text
     return [answer.json() for answer in answers]
+
+
+def with_engine(engine: Callable[[Any], Any], name: str, path: Path) -> Served:
+    """A folder as it is opened for the server, before `engine(tokenizer)` instead of its own, which is closed."""
+    served = open_model(name, path, Worker(), Limits())
+    served.engine.close()
+    return replace(served, engine=engine(served.tokenizer))
 
 
 # ---- what each family can be asked ----

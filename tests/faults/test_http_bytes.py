@@ -137,6 +137,37 @@ def test_connection_that_says_nothing_is_cut_off(server):
         assert 1.0 < seconds_until_closed(client) < 15
 
 
+def test_headers_of_a_later_request_are_due_too(server):
+    with server.connect() as client:
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b"200" in client.recv(65536)
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: local")
+        assert 1.0 < seconds_until_closed(client) < 15
+
+
+def test_headers_without_end_are_refused_before_their_deadline():
+    with running(header_bytes=1000, header_s=60.0) as server, server.connect() as client:
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 5000)
+        assert status_of(client.recv(65536)) == 400
+
+
+def test_answers_that_nobody_reads_are_not_kept_for_ever():
+    """What the system has no room for waits in the process, less than what the deadline of a stream would notice."""
+    some = post("/tokenize", {"model": NAME, "text": "sky " * 1500})  # its answer fits into what is sent at once
+    with running(header_s=3.0, send_s=1.0) as server, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        client.connect(("127.0.0.1", server.port))
+        connections = server.listener.server_state.connections
+        wait_until(lambda: connections)
+        (protocol,) = connections
+        while not protocol.transport.get_write_buffer_size():
+            done = server.listener.server_state.total_requests
+            client.sendall(some)
+            wait_until(lambda done=done: server.listener.server_state.total_requests > done)
+            wait_until(lambda: protocol.cycle.response_complete)
+        wait_until(lambda: not connections)
+
+
 def test_body_that_drips_is_told_so(server):
     with server.connect() as client:
         client.sendall(FIRST + TYPE + b"Content-Length: 100\r\n\r\n{")

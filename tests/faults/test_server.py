@@ -2,17 +2,23 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import random
+import socket
 import threading
 import time
 
 import httpx2 as httpx
 import pytest
 
+from lexloom.serve.app import app
 from lexloom.serve.jobs import EngineFailed
+from lexloom.serve.listening import listen
+from lexloom.serve.log import Log
 from lexloom.serve.settings import ServeSettings
 from tests.listening import post, read_all, running, wait_until
+from tests.offline import with_engine
 from tests.serving import (
     FakeEngine,
     client_of,
@@ -23,6 +29,7 @@ from tests.serving import (
     fake_app,
     fake_tokenizer,
 )
+from tests.task_folders import write_task_model
 
 LONG = {"prompt": [7] * 300, "max_tokens": 200}
 
@@ -144,6 +151,17 @@ def test_stream_that_takes_too_long_ends_with_an_error():
         assert events_of(answer.text)[-1]["error"]["code"] == "deadline_exceeded"
 
 
+def test_scores_that_are_no_numbers_are_an_error_and_no_answer(tmp_path):
+    class Broken(FakeEngine):
+        async def run(self, function, examples):
+            return [{"score": float("nan")} for _ in examples]
+
+    served = with_engine(Broken, "m", write_task_model(tmp_path / "model", "regress"))
+    client = client_of(app({"m": served}, ServeSettings(), log=Log(io.StringIO())))
+    answer = client.post("/v1/regress", json={"model": "m", "input": "a lovely film"})
+    assert (answer.status_code, error_of(answer)["type"]) == (500, "server_error")
+
+
 def test_dead_engine_makes_the_server_not_ready_at_once():
     engine = FakeEngine(fake_tokenizer())
     client = client_of(fake_app(engine))
@@ -193,6 +211,18 @@ def test_what_is_not_done_at_the_drain_limit_gets_an_error():
         server.thread.join(20)
         assert not server.thread.is_alive()
         assert server.listener.exit_code == 0
+
+
+def test_port_is_free_as_soon_as_the_server_has_ended():
+    """Although the system still remembers connections that the server closed."""
+    settings = ServeSettings(port=0)
+    with listen(settings) as first:
+        first.listen()
+        port = first.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            first.accept()[0].close()
+            assert client.recv(1) == b""
+    listen(ServeSettings(port=port)).close()
 
 
 def test_second_signal_ends_at_once():

@@ -22,7 +22,8 @@ from lexloom.serve.settings import ServeSettings
 from lexloom.serve.worker import Worker
 from tests.chatting import write_speaker
 from tests.folders import write_model
-from tests.serving import client_of, error_of
+from tests.offline import with_engine
+from tests.serving import FakeEngine, client_of, error_of
 from tests.task_folders import write_task_model
 
 LOCAL_PORT_WAIT_S = 120
@@ -79,6 +80,49 @@ def test_limits_of_tasks_are_stated(tmp_path):
     assert len(few.json()["data"][0]["others"]) == 1
     for served in models.values():
         served.engine.close()
+
+
+LONG, MANY = "a " * 30, ["a"] * 4
+MASKED = {"model": "masked", "input": "a [MASK]"}
+BEYOND = [
+    ("text_bytes", "/v1/classify", {"model": "classify", "input": LONG}),
+    ("texts", "/v1/classify", {"model": "classify", "input": MANY}),
+    ("text_bytes", "/v1/tag", {"model": "tag", "input": LONG}),
+    ("texts", "/v1/tag", {"model": "tag", "input": MANY}),
+    ("text_bytes", "/v1/answer", {"model": "span", "question": "a", "passage": LONG}),
+    ("text_bytes", "/v1/choose", {"model": "choice", "input": "a", "candidates": ["a", LONG]}),
+    ("candidates", "/v1/choose", {"model": "choice", "input": "a", "candidates": MANY}),
+    ("text_bytes", "/v1/translate", {"model": "text2text", "input": LONG}),
+    ("texts", "/v1/translate", {"model": "text2text", "input": MANY}),
+    ("beams", "/v1/translate", {"model": "text2text", "input": "a", "beams": 3}),
+    ("reply_tokens", "/v1/translate", {"model": "text2text", "input": "a", "max_tokens": 11}),
+    ("text_bytes", "/v1/similarity", {"model": "classify", "first": LONG, "second": "a"}),
+    ("texts", "/v1/similarity", {"model": "classify", "first": "a", "second": MANY}),
+    ("text_bytes", "/v1/embeddings", {"model": "classify", "input": LONG}),
+    ("texts", "/v1/embeddings", {"model": "classify", "input": MANY}),
+    ("text_bytes", "/v1/fill", {**MASKED, "input": LONG + "[MASK]"}),
+    ("candidates", "/v1/fill", {**MASKED, "top": 3}),
+    ("text_bytes", "/tokenize", {"model": "tag", "text": LONG}),
+]
+
+
+@pytest.fixture(scope="module")
+def bounded(tmp_path_factory):
+    """A server of several models with small limits."""
+    limits, place = Limits(text_bytes=50, texts=3, candidates=2, beams=2, reply_tokens=10), tmp_path_factory.mktemp("m")
+    folders = {
+        name: write_task_model(place / name, name) for name in ("classify", "tag", "span", "choice", "text2text")
+    }
+    folders["masked"] = write_model(place / "masked", family="bert", kind="wordpiece", head="masked")
+    models = {name: with_engine(FakeEngine, name, folder) for name, folder in folders.items()}
+    return client_of(app(models, ServeSettings(limits=limits), log=Log(io.StringIO())))
+
+
+@pytest.mark.parametrize(("limit", "path", "body"), BEYOND)
+def test_limits_hold_for_every_route_that_reads(bounded, limit, path, body):
+    answer = bounded.post(path, json=body)
+    assert (answer.status_code, error_of(answer)["code"]) == (400, "limit_exceeded"), answer.text
+    assert f"the limit {limit} is" in error_of(answer)["message"]
 
 
 def test_engines_are_bounded_by_the_limits(tmp_path, monkeypatch):

@@ -213,6 +213,21 @@ FIELDS = ["temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed"
 FIELDS += ["min_tokens", "no_repeat_ngram", "top_logprobs", "max_completion_tokens", "stream_options"]
 
 
+# What each may be; beside these numbers, only null
+MEANT = {
+    "temperature": lambda value: 0 <= value <= 100,
+    "top_p": lambda value: 0 < value <= 1,
+    "top_k": lambda value: type(value) is int and 0 <= value < 2**31,
+    "min_p": lambda value: 0 <= value <= 1,
+    "repetition_penalty": lambda value: 0.1 <= value <= 10,
+    "seed": lambda value: type(value) is int and 0 <= value < 2**63,
+    "n": lambda value: type(value) is int and 1 <= value <= 16,
+    "min_tokens": lambda value: type(value) is int and 0 <= value <= 4,
+    "no_repeat_ngram": lambda value: type(value) is int and 0 <= value <= 1000,
+    "max_tokens": lambda value: type(value) is int and 1 <= value < CONTEXT - 100,
+}
+
+
 @pytest.mark.parametrize("field", FIELDS)
 def test_wild_numbers_are_obeyed_or_refused_by_name(client, field):
     for path, body in BOTH:
@@ -221,6 +236,9 @@ def test_wild_numbers_are_obeyed_or_refused_by_name(client, field):
             assert response.status_code in (200, 400), (path, field, value, response.text)
             if response.status_code == 400:
                 assert field in error_of(response)["message"], (value, response.text)
+            if field in MEANT:
+                number = type(value) in (int, float)
+                assert (response.status_code == 200) == (number and MEANT[field](value)), (path, value, response.text)
     assert client.post("/v1/completions", json=completion()).json()["choices"][0]["text"] == "What is the sky"
 
 
