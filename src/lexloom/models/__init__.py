@@ -75,7 +75,7 @@ class Family:
     """What `fit` learns from; from the other one the model is trained by steps, if at all."""
     fit_settings: tuple[str, ...]
     """The keys of a recipe's `[train]` section that `fit` takes, `seed` among them if it draws anything; `tokenizer`
-    is that of the units."""
+    is that of the units, `class_weights` is a weight for each column of the head, (C), or None."""
 
 
 def _family(file: ModuleType) -> Family:

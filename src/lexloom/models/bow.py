@@ -190,18 +190,21 @@ def init_weights(model: Model, seed: int) -> None:
 # ---- learning ----
 
 FIT_ON = "examples"
+FIT_SETTINGS = ("class_weights",)
 
 
-def fit(config: Config, units: Any, tick: Tick, *, scratch: Path) -> Model:
+def fit(config: Config, units: Any, tick: Tick, *, scratch: Path, class_weights: Tensor | None = None) -> Model:
     """Learn from labelled examples (`units.encoded`); those without a label are left out.
 
-    A target is a column, or a 0 or 1 for every column. The same examples give the same bits. Raises UserError without
-    scikit-learn, DataError if the targets are something else, or no n-gram is frequent enough.
+    A target is a column, or a 0 or 1 for every column. `class_weights` (C) say what errors cost: on texts with the
+    label, or in the whole column where a text may have several. The same examples give the same bits. Raises UserError
+    without scikit-learn, DataError if the targets are something else, or no n-gram is frequent enough.
     """
     solve = _solver(config)
     known = [(piece.ids, example.target) for example in units.encoded for piece in example.pieces]
     known = [(ids, target) for ids, target in known if target is not None]
     wanted_RC, exclusive = _wanted([target for _, target in known], config.labels)
+    costs_RC = None if class_weights is None else _costs(wanted_RC, class_weights, exclusive=exclusive)
     counts = _count([ids for ids, _ in known], config)
     tick(0, f"{len(counts.keys_K):,} n-grams")
     model = Model(replace(config, features=len(counts.keys_K)))
@@ -213,7 +216,7 @@ def fit(config: Config, units: Any, tick: Tick, *, scratch: Path) -> Model:
     contrary = exclusive and config.labels == 2
     columns = [1] if contrary else range(config.labels)
     for column in columns:
-        weight_K, bias = solve(counts, wanted_RC[:, column])
+        weight_K, bias = solve(counts, wanted_RC[:, column], None if costs_RC is None else costs_RC[:, column])
         model.score.weight.data[:, column], model.score.bias.data[column] = weight_K, bias
         tick((column + 1) / config.labels, f"label {column + 1} of {config.labels}")
     if contrary:
@@ -269,15 +272,21 @@ def _wanted(targets: Sequence[Any], labels: int) -> tuple[Tensor, bool]:
     return torch.tensor(targets) > 0, False
 
 
-def _solver(config: Config) -> Callable[[Counts, Tensor], tuple[Tensor, float]]:
-    """(counts, which texts have the label) → the weights of all features, and the bias."""
+def _costs(wanted_RC: Tensor, weights_C: Tensor, *, exclusive: bool) -> Tensor:
+    """What an error on each text costs in each column."""
+    costs_R1 = (wanted_RC * weights_C).sum(dim=1, keepdim=True)
+    return costs_R1.expand(wanted_RC.shape) if exclusive else weights_C.expand(wanted_RC.shape)
+
+
+def _solver(config: Config) -> Callable[[Counts, Tensor, Tensor | None], tuple[Tensor, float]]:
+    """(counts, which texts have the label, what errors on them cost) → the weights of all features, and the bias."""
     try:
         from scipy import sparse
         from sklearn.linear_model import LogisticRegression
     except ImportError:
         raise UserError("a bag of words needs scikit-learn", fix="pip install 'lexloom[bow]'") from None
 
-    def solve(counts: Counts, wanted_R: Tensor) -> tuple[Tensor, float]:
+    def solve(counts: Counts, wanted_R: Tensor, costs_R: Tensor | None) -> tuple[Tensor, float]:
         if wanted_R.all() or not wanted_R.any():  # nothing to tell apart
             return torch.zeros(len(counts.keys_K)), math.log1p(counts.texts) * (1 if wanted_R.all() else -1)
         scale_K = counts.rarity_K if config.scaled else None
@@ -290,7 +299,7 @@ def _solver(config: Config) -> Callable[[Counts, Tensor], tuple[Tensor, float]]:
         shape = (counts.texts, len(counts.keys_K))
         matrix = sparse.csc_matrix((values_E.numpy(), counts.texts_E.numpy(), starts.numpy()), shape=shape)
         machine = LogisticRegression(C=config.strength, solver="liblinear")
-        machine.fit(matrix.tocsr(), wanted_R.numpy())
+        machine.fit(matrix.tocsr(), wanted_R.numpy(), sample_weight=None if costs_R is None else costs_R.numpy())
         weight_K = torch.from_numpy(machine.coef_[0]).float()
         return weight_K if ratio_K is None else weight_K * ratio_K, float(machine.intercept_[0])
 

@@ -105,7 +105,8 @@ class Adapting:
     def fit(self) -> Fit | None:
         """How the model is learned in one go; None: by steps."""
         config = config_under_head(self.base, self.task, self.setting)
-        return fit_of(self.base.family, config, self.train, self.setting.tokenizer, "examples")
+        weights_C = self.weighing.labels_C
+        return fit_of(self.base.family, config, self.train, self.setting.tokenizer, "examples", weights_C)
 
     def build(self) -> tuple[Any, Optimizer]:
         """The model under the task's head with its first weights, the same every time, and its optimizer."""

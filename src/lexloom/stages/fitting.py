@@ -8,6 +8,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
+from torch import Tensor
+
 from lexloom.base import files
 from lexloom.base.console import Tick, progress, say
 from lexloom.base.errors import Interrupted, RunStopped
@@ -30,12 +32,19 @@ def in_one_go(family: str, units: FitOn) -> bool:
     return FAMILIES[family].fit is not None and FAMILIES[family].fit_on == units
 
 
-def fit_of(family: str, config: Any, settings: LoopSettings, tokenizer: Tokenizer, units: FitOn) -> Fit | None:
+def fit_of(
+    family: str,
+    config: Any,
+    settings: LoopSettings,
+    tokenizer: Tokenizer,
+    units: FitOn,
+    class_weights: Tensor | None = None,
+) -> Fit | None:
     """How a model of this config is learned in one go, with what the recipe says to it; None: by steps."""
     entry = FAMILIES[family]
     if not in_one_go(family, units):
         return None
-    given = {"tokenizer": tokenizer}
+    given = {"tokenizer": tokenizer, "class_weights": class_weights}
     wanted = {name: given[name] if name in given else getattr(settings, name) for name in entry.fit_settings}
 
     def fit(units: Units, scratch: Path, tick: Tick) -> Any:

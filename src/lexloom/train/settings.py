@@ -16,7 +16,8 @@ STEPPING = (
     *("optimizer", "lr", "muon_lr", "betas", "momentum", "weight_decay", "grad_clip"),
     *("schedule", "warmup_steps", "warmup_share", "decay_share", "final_lr_share"),
     *("evaluate_every", "patience", "checkpoint_every", "keep_checkpoints", "max_skipped_steps"),
-    *("engine", "replicas", "batch_tokens", "batch_size", "layer_decay", "lora", "frozen", "compile"),
+    *("engine", "replicas", "batch_tokens", "batch_size", "compile"),
+    *("class_weights", "label_smoothing", "augment", "layer_decay", "freeze_layers", "lora", "seeds"),
 )
 """What only training by steps asks for. A model that is learned in one go names those that it uses."""
 FITTING = ("memory_mb",)

@@ -84,6 +84,31 @@ def test_of_two_labels_the_softmax_is_the_sigmoid_of_one_regression():
     assert np.abs(two[:, 1] - two[:, 0] - machine.decision_function(matrix)).max() < 0.01
 
 
+def test_errors_cost_what_the_class_weights_say():
+    rows, units = examples()
+    weights = torch.tensor([1.0, 4.0, 0.5])
+    config = bow.Config(vocab_size=WORDS, labels=LABELS, weighting="binary")
+    model = bow.fit(config, units, lambda done, note="": None, scratch=None, class_weights=weights)
+    matrix = CountVectorizer(ngram_range=(1, 2), token_pattern=r"\d+", binary=True).fit_transform(as_texts(rows))
+    targets = np.array([example.target for example in units.encoded])
+    for column in range(LABELS):
+        machine = LogisticRegression(solver="liblinear", tol=1e-6)
+        machine.fit(matrix, targets == column, sample_weight=weights.numpy()[targets])
+        assert np.abs(machine.decision_function(matrix) - scores(model, rows)[:, column]).max() < 0.01
+
+
+def test_of_several_labels_a_weight_counts_in_the_whole_column():
+    targets = [[float(number % 2), float(number % 3 == 0), 0.0] for number in range(TEXTS)]
+    _, units = examples(targets)
+    config = bow.Config(vocab_size=WORDS, labels=LABELS)
+    dear, plain = (
+        bow.fit(config, units, lambda done, note="": None, scratch=None, class_weights=weights).score.weight
+        for weights in (torch.tensor([1.0, 9.0, 1.0]), None)
+    )
+    assert torch.equal(dear[:, 0], plain[:, 0])
+    assert dear[:, 1].norm() > 1.2 * plain[:, 1].norm()
+
+
 def test_several_labels_are_learned_one_by_one():
     targets = [[float(number % 2), float(number % 3 == 0), 0.0] for number in range(TEXTS)]
     rows, units = examples(targets)

@@ -15,6 +15,8 @@ from lexloom.stages.explain import explain
 from lexloom.stages.finetune import finetune
 from lexloom.stages.finetune_recipe import FinetuneRecipe
 from lexloom.tasks.folder import load_task_model
+from lexloom.train.finetuning import FinetuneSettings
+from lexloom.train.settings import FITTING, STEPPING, TrainSettings
 from tests.finetuning import sections_of, write_reviews
 
 
@@ -106,8 +108,29 @@ def test_it_can_be_learned_anew_from_a_folder_with_its_tokenizer(place, run, tmp
 
 
 def test_settings_of_steps_are_named_as_without_effect(place, tmp_path, capsys):
-    finetune(recipe(place, train={"threads": 1, "lr": 0.1, "epochs": 2}), tmp_path / "run")
-    assert "without effect: train.epochs, train.lr" in capsys.readouterr().err
+    idle = {"lr": 0.1, "epochs": 2, "label_smoothing": 0.1, "augment": {}}
+    finetune(recipe(place, train={"threads": 1, "class_weights": "balanced", **idle}), tmp_path / "run")
+    (note,) = [line for line in capsys.readouterr().err.splitlines() if "without effect" in line]
+    assert {name.strip(" ,") for name in note.split() if "train." in name} == {f"train.{name}" for name in idle}
+
+
+def test_class_weights_change_what_is_said(place, run, tmp_path):
+    weights = {"class_weights": {"good": 1000.0}}
+    finetune(recipe(place, train={"threads": 1, **weights}), tmp_path / "run")
+    said = [
+        [
+            json.loads(line)["prediction"]["label"]
+            for line in (one / "predictions.jsonl").read_text("utf-8").splitlines()
+        ]
+        for one in (run, tmp_path / "run")
+    ]
+    assert said[1].count("good") >= said[0].count("good")
+    models = [load_model(one / "model").model for one in (run, tmp_path / "run")]
+    assert models[0].score.bias[1] < models[1].score.bias[1]
+
+
+def test_every_setting_that_only_steps_ask_for_is_a_setting():
+    assert {*STEPPING, *FITTING} <= {*TrainSettings.model_fields, *FinetuneSettings.model_fields}
 
 
 def test_numbers_are_refused_with_what_to_do(place, tmp_path):
