@@ -12,7 +12,7 @@ SHOWS = {"runs": "svg.curve", "compare": "table.compared", "vote": "button.first
 """The others, and what is to be seen in them."""
 DOES = {"chat": "chat.send"}
 COMPLAINTS = ("error", "warning")
-WAIT_MS = 20_000
+WAIT_MS = 60_000
 
 
 class Visit:
