@@ -13,6 +13,7 @@ from typing import TypeVar
 import torch
 
 from lexloom.base.parallel import available_cores
+from lexloom.nn.inference import one_thread
 
 AHEAD = 2
 """Portions under way for each thread; the bound of memory."""
@@ -24,12 +25,13 @@ R = TypeVar("R")
 def in_passes(forward: Callable[[P], R], some: Sequence[P], threads: int | None = None) -> Iterator[R]:
     """`forward` of each portion, in order, without gradient; on `threads` threads (as many as there are cores if None).
 
-    A portion alone, and everything on a GPU, is computed where it is.
+    A portion alone is computed where it is, on one thread: a second one that sleeps until it is needed takes longer to
+    wake than a sentence takes. Everything on a GPU is computed where it is, too.
     """
     threads = available_cores() if threads is None else threads
     if len(some) <= 1 or threads == 1 or torch.cuda.is_available():
         for portion in some:
-            yield _without_gradient(forward, portion)
+            yield _without_gradient(forward, portion) if len(some) > 1 else _on_one_thread(forward, portion)
         return
     with ThreadPoolExecutor(threads, "pass", torch.set_num_threads, (1,)) as pool:
         left = iter(some)
@@ -40,6 +42,11 @@ def in_passes(forward: Callable[[P], R], some: Sequence[P], threads: int | None 
             if not under_way:
                 return
             yield under_way.popleft().result()
+
+
+def _on_one_thread(forward: Callable[[P], R], portion: P) -> R:
+    with one_thread():
+        return _without_gradient(forward, portion)
 
 
 def _without_gradient(forward: Callable[[P], R], portion: P) -> R:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from lexloom.base.parallel import available_cores
 from lexloom.nn.passes import in_passes
 from lexloom.tasks.batches import pack
 from lexloom.tasks.contract import Encoded, Floats, Piece, Setting
@@ -56,6 +57,8 @@ def _at_spots(
         return np.split(outputs_SC, np.cumsum([len(piece.spots) for piece in pieces])[:-1])
 
     pieces = [piece for example in encoded for piece in example.pieces]
-    outputs = chain.from_iterable(in_passes(forward, list(portions(pieces, batch_tokens)), threads))
+    cores = available_cores() if threads is None else threads
+    share = -(-sum(len(piece.ids) for piece in pieces) // cores)  # few texts, too, are work for all cores
+    outputs = chain.from_iterable(in_passes(forward, list(portions(pieces, min(batch_tokens, share))), threads))
     for example in encoded:
         yield [next(outputs) for _ in example.pieces]
