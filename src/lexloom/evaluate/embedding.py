@@ -15,21 +15,18 @@ from torch.nn import functional
 
 from lexloom.base.ledger import Ledger
 from lexloom.models.sentences import Pooling
-from lexloom.nn.inference import one_thread
 from lexloom.nn.passes import in_passes
 from lexloom.tasks.batches import pack
 from lexloom.tasks.contract import Piece, Setting
 from lexloom.tasks.encoding import cut_pieces
 from lexloom.tasks.losses import group_means
-from lexloom.tasks.passes import portions
+from lexloom.tasks.passes import fair_portions
 from lexloom.text.tokenizers import Tokenizer
 
 Vectors = NDArray[np.float32]
 
 PLAIN = Pooling(mode="mean", normalise=False)
 """For an encoder whose folder doesn't say how its states are pooled."""
-FEW_TOKENS = 96
-"""Up to here a second thread costs more than it helps."""
 
 
 def embed(
@@ -72,11 +69,7 @@ def _vectors(model: Any, pieces: Sequence[Piece], pooling: Pooling) -> Iterator[
         vectors: Vectors = _pooled(model, portion, pooling).float().cpu().numpy()
         return vectors
 
-    if sum(len(piece.ids) for piece in pieces) <= FEW_TOKENS:
-        with one_thread():
-            yield from in_passes(forward, list(portions(pieces)))
-    else:
-        yield from in_passes(forward, list(portions(pieces)))
+    return in_passes(forward, fair_portions(pieces))
 
 
 def _pooled(model: Any, pieces: Sequence[Piece], pooling: Pooling) -> Tensor:

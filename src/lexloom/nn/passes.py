@@ -29,9 +29,12 @@ def in_passes(forward: Callable[[P], R], some: Sequence[P], threads: int | None 
     wake than a sentence takes. Everything on a GPU is computed where it is, too.
     """
     threads = available_cores() if threads is None else threads
-    if len(some) <= 1 or threads == 1 or torch.cuda.is_available():
-        for portion in some:
-            yield _without_gradient(forward, portion) if len(some) > 1 else _on_one_thread(forward, portion)
+    if len(some) == 1:
+        with one_thread():
+            yield _without_gradient(forward, some[0])
+        return
+    if threads == 1 or torch.cuda.is_available():
+        yield from (_without_gradient(forward, portion) for portion in some)
         return
     with ThreadPoolExecutor(threads, "pass", torch.set_num_threads, (1,)) as pool:
         left = iter(some)
@@ -42,11 +45,6 @@ def in_passes(forward: Callable[[P], R], some: Sequence[P], threads: int | None 
             if not under_way:
                 return
             yield under_way.popleft().result()
-
-
-def _on_one_thread(forward: Callable[[P], R], portion: P) -> R:
-    with one_thread():
-        return _without_gradient(forward, portion)
 
 
 def _without_gradient(forward: Callable[[P], R], portion: P) -> R:

@@ -3,6 +3,7 @@
 Axes: S spots, C columns of the head, D width.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
@@ -47,6 +48,15 @@ def portions(pieces: Iterable[Piece], tokens: int = PORTION_TOKENS) -> Iterator[
         yield portion
 
 
+def fair_portions(
+    pieces: Sequence[Piece], tokens: int = PORTION_TOKENS, threads: int | None = None
+) -> list[list[Piece]]:
+    """The same, of few pieces smaller ones, so that every thread (every core if None) has one to compute."""
+    threads = available_cores() if threads is None else threads
+    share = math.ceil(sum(len(piece.ids) for piece in pieces) / threads)
+    return list(portions(pieces, min(tokens, share)))
+
+
 def _at_spots(
     model: Any, head: Callable[[Tensor], Tensor], encoded: Sequence[Encoded], batch_tokens: int, threads: int | None
 ) -> Iterator[list[Floats]]:
@@ -57,8 +67,6 @@ def _at_spots(
         return np.split(outputs_SC, np.cumsum([len(piece.spots) for piece in pieces])[:-1])
 
     pieces = [piece for example in encoded for piece in example.pieces]
-    cores = available_cores() if threads is None else threads
-    share = -(-sum(len(piece.ids) for piece in pieces) // cores)  # few texts, too, are work for all cores
-    outputs = chain.from_iterable(in_passes(forward, list(portions(pieces, min(batch_tokens, share))), threads))
+    outputs = chain.from_iterable(in_passes(forward, fair_portions(pieces, batch_tokens, threads), threads))
     for example in encoded:
         yield [next(outputs) for _ in example.pieces]

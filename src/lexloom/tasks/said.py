@@ -23,7 +23,7 @@ from lexloom.objectives.contract import Batch
 from lexloom.tasks.batches import batch_of
 from lexloom.tasks.contract import Encoded, Piece, Setting
 from lexloom.tasks.encoding import CUT, STAGE
-from lexloom.tasks.passes import portions
+from lexloom.tasks.passes import fair_portions
 from lexloom.text.chat import CHAT_FORMATS, ChatFormat, Message, template_format, with_template
 from lexloom.text.tokenizers import Tokenizer
 
@@ -138,7 +138,7 @@ def said_nats(
         return np.split(nats_S, np.cumsum([len(piece.spots) for piece in pieces])[:-1])
 
     pieces = [piece for example in encoded for piece in example.pieces]
-    nats = chain.from_iterable(in_passes(forward, list(portions(pieces, batch_tokens)), threads))
+    nats = chain.from_iterable(in_passes(forward, fair_portions(pieces, batch_tokens, threads), threads))
     for example in encoded:
         yield [next(nats) for _ in example.pieces]
 
