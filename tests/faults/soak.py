@@ -43,8 +43,8 @@ ACTIVE_S = 5.0
 """Between two rests."""
 WARM_UP_SHARE = 0.5
 """Of the time, in which caches fill; growth is measured after it."""
-MOST_BLOCKS_PER_REQUEST = 1.0
-"""Growth of what Python has allocated; a request that is kept would be dozens, the smallest object one."""
+MOST_BLOCKS_PER_REQUEST = 0.1
+"""Growth of what Python has allocated; one request in a thousand that is kept is more."""
 MOST_BYTES_PER_REQUEST, MOST_BYTES = 64.0, 2 * 2**20
 """Growth of resident memory, where it is more than the second: less is how malloc takes and gives pages."""
 PREFIX_BYTES = 100_000

@@ -54,7 +54,8 @@ class Mailbox(Generic[T]):
 
     async def _wait(self) -> None:
         try:
-            await asyncio.wait_for(self._event.wait(), LOOK_EVERY_S)
+            async with asyncio.timeout(LOOK_EVERY_S):  # wait_for would lose a cancellation that comes with an item
+                await self._event.wait()
         except TimeoutError:
             why = self._failure()
             if why is not None:
