@@ -1,8 +1,8 @@
-"""The server under load: throughput, first token, latency; against llama-cpp-python's server, and a FastAPI wrapper
-around transformers' pipeline. Servers run one after the other, in processes of their own, a few rounds alternating.
+"""The server under load: throughput, first token, latency; against llama.cpp's server, and a FastAPI wrapper around
+transformers' pipeline. Servers run one after the other, in processes of their own, a few rounds alternating.
 
 python benchmarks/serve.py generate FOLDER                     ours alone, 1, 8 and 16 clients
-python benchmarks/serve.py generate FOLDER --gguf MODEL.gguf   beside llama-cpp-python's (benchmarks/llama-cpp.txt)
+python benchmarks/serve.py generate FOLDER --gguf MODEL.gguf   beside llama.cpp's (benchmarks/llama-cpp.txt)
 python benchmarks/serve.py first FOLDER                        first tokens: alone, 8 at once, 8 that come as they like
 python benchmarks/serve.py classify FOLDER --fastapi           beside FastAPI and transformers (pip install fastapi)
 
@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import os
 import random
 import socket
 import statistics
@@ -60,6 +61,17 @@ uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), log_level="warning")
 """
 """What people write who put transformers behind HTTP."""
 
+LLAMA_CPP = """
+import sys, time, xllamacpp
+parameters, slots = xllamacpp.CommonParams(), int(sys.argv[2])
+parameters.model.path, parameters.port = sys.argv[1], int(sys.argv[3])
+parameters.n_parallel, parameters.n_ctx = slots, slots * 2048
+parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = int(sys.argv[4])
+server = xllamacpp.Server(parameters)
+time.sleep(1e6)
+"""
+"""llama.cpp's own server, as the package xllamacpp holds it."""
+
 
 @dataclass(frozen=True)
 class Server:
@@ -102,10 +114,9 @@ def servers_of(options: argparse.Namespace) -> dict[str, Server]:
     serve = [str(Path(sys.executable).with_name("lexloom")), "serve", f"m={folder}", "--port"]
     servers = {"lexloom": Server(lambda port: [*serve, str(port)], "/ready", "m")}
     if options.gguf is not None:
-        # Unless told otherwise it breaks a stream off when somebody else asks
-        llama = [options.peer_python, "-m", "llama_cpp.server", "--model", str(options.gguf), "--n_ctx", "2048"]
-        llama += ["--interrupt_requests", "False", "--port"]
-        servers["llama-cpp-python"] = Server(lambda port: [*llama, str(port)], "/v1/models", "m")
+        llama = [options.peer_python, "-c", LLAMA_CPP, str(options.gguf), str(max(options.clients))]
+        cores = str(len(os.sched_getaffinity(0)))
+        servers["llama.cpp"] = Server(lambda port: [*llama, str(port), cores], "/health", "m")
     if options.fastapi:
         wrapper = [options.peer_python, "-c", WRAPPER, folder]
         servers["fastapi"] = Server(lambda port: [*wrapper, str(port)], "/docs", "")
