@@ -225,6 +225,14 @@ def test_port_is_free_as_soon_as_the_server_has_ended():
     listen(ServeSettings(port=port)).close()
 
 
+def test_answers_are_sent_at_once_and_not_when_the_client_has_confirmed_what_came_before():
+    with running() as server, socket.create_connection(("127.0.0.1", server.port)):
+        wait_until(lambda: server.listener.server_state.connections)
+        (connection,) = server.listener.server_state.connections
+        accepted = connection.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_second_signal_ends_at_once():
     with running(slow_engine(), drain_s=60.0) as server, server.connect() as client:
         client.sendall(post("/v1/completions", completion(**LONG, stream=True)))
