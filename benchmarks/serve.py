@@ -116,7 +116,7 @@ def servers_of(options: argparse.Namespace) -> dict[str, Server]:
     if options.gguf is not None:
         llama = [options.peer_python, "-c", LLAMA_CPP, str(options.gguf), str(max(options.clients))]
         cores = str(len(os.sched_getaffinity(0)))
-        servers["llama.cpp"] = Server(lambda port: [*llama, str(port), cores], "/health", "m")
+        servers["llama.cpp"] = Server(lambda port: [*llama, str(port), cores], "/v1/models", "m")
     if options.fastapi:
         wrapper = [options.peer_python, "-c", WRAPPER, folder]
         servers["fastapi"] = Server(lambda port: [*wrapper, str(port)], "/docs", "")
