@@ -59,7 +59,7 @@ class Visit:
         """The same, whatever the server says."""
         button = self.button(panel, DOES.get(name, f"{name}.do"))
         button.click()
-        self.page.wait_for_function("button => !button.hasAttribute('aria-disabled')", arg=button.element_handle())
+        button.and_(self.page.locator(":not([aria-disabled])")).wait_for()
 
     def use(self, name: str) -> Any:
         """The panel, with an answer to its example, or what it shows by itself."""

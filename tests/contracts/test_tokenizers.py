@@ -210,6 +210,10 @@ NASTY = {
 }
 
 
+NOISE_S = 0.02
+"""Whatever else takes a moment of the processor; were the time quadratic, this text would take seconds."""
+
+
 @pytest.mark.parametrize("nasty", NASTY)
 def test_time_is_linear_in_the_text(tokenizer, nasty):
     def seconds(size):
@@ -219,6 +223,6 @@ def test_time_is_linear_in_the_text(tokenizer, nasty):
         return time.process_time() - started
 
     def is_linear():
-        return min(seconds(1 << 18) for _ in range(2)) < 6 * min(seconds(1 << 16) for _ in range(2))
+        return min(seconds(1 << 18) for _ in range(2)) < 6 * min(seconds(1 << 16) for _ in range(2)) + NOISE_S
 
     assert any(is_linear() for _ in range(6))

@@ -10,7 +10,7 @@ from tests.studio import HOSTILE, studio_server, write_comparison, write_run
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")  # no longer: while it is open, no other test of the process can run an event loop
 def browser():
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, see the group dev")
     if CHROMIUM is None:

@@ -168,9 +168,7 @@ def test_a_curve_grows_while_its_run_learns(browser, tmp_path):
         with open(folder / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write('ep"}\n{"kind": "step", "step": 55, "loss": 1.5, "tokens": 600, "seconds": 0.1}\n')
         panel.get_by_text("55 / 80").wait_for()
-        visit.page.wait_for_function(
-            "before => document.querySelector('path.every').getAttribute('d') !== before", arg=before
-        )
+        panel.locator(f'path.every:not([d="{before}"])').wait_for()
         with visit.page.expect_download() as download:
             visit.button(panel, "runs.report").click()
         assert download.value.suggested_filename == "live.html"

@@ -111,7 +111,7 @@ def test_words_are_walked_by_arrows_and_panels_run_by_control_and_enter(browser,
         assert visit.page.evaluate(f"{active}.tagName") == "TEXTAREA"
         visit.page.locator('nav a[href="#rewrite"]').focus()
         press("Enter")
-        visit.page.wait_for_function(f"{active}.id === 'rewrite-title'")
+        visit.page.locator("#rewrite-title:focus").wait_for()
         panel = visit.page.locator("#panel-rewrite")
         panel.locator("textarea").fill("这部电影真好看")
         press("Control+Enter")
