@@ -156,7 +156,7 @@ def _added_up(
     flops = flops_per_token(
         model, course.mean_tokens, scored_share=objective.scored_share, source_share=objective.source_share
     )
-    peak = measured_peak_flops()
+    peak = measured_peak_flops(torch.bfloat16 if settings.engine == "bfloat16" else torch.float32)
     checkpoint_bytes = parameter_bytes + optimizer_bytes
     return Plan(
         steps=course.steps,

@@ -61,9 +61,12 @@ def _encoder_decoder_flops(model: nn.Module, source: float, target: float) -> fl
     return flops
 
 
-def measured_peak_flops() -> float:
-    """Operations per second of a large matrix product with torch's present threads: the best of about 0.3 s."""
-    a, out = torch.ones(SIDE, SIDE), torch.empty(SIDE, SIDE)
+def measured_peak_flops(kind: torch.dtype) -> float:
+    """Operations per second of a large matrix product with torch's present threads: the best of about 0.3 s.
+
+    `kind` is what the numbers that are multiplied are rounded to.
+    """
+    a, out = torch.ones(SIDE, SIDE, dtype=kind), torch.empty(SIDE, SIDE, dtype=kind)
     best_s, ends = float("inf"), time.perf_counter() + MEASURE_S
     while time.perf_counter() < ends:
         started = time.perf_counter()
