@@ -4,6 +4,8 @@ Axes: C things counted, R sequences.
 """
 
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,21 @@ from lexloom.objectives.contract import Batch, Objective
 
 Tick = Callable[[int], None]
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowsEvaluation:
+    """What a model makes of an objective's windows, sequence by sequence; each kind adds its figures."""
+
+    tokens: Floats = field(repr=False)
+    """Scored ones, (R,)."""
+    nats: Floats = field(repr=False)
+    """Their losses, (R,)."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as in results.json: how much there was, and the figures."""
+        size = {"sequences": len(self.tokens), "tokens": int(self.tokens.sum()), "resampled": "sequences"}
+        return {**{name: value for name, value in asdict(self).items() if name != "nats"}, **size}
 
 
 def over_windows(

@@ -6,7 +6,7 @@ only. What is resampled are sequences.
 Axes: S words, V vocabulary, R sequences (runs).
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from lexloom.data.batches import IGNORE, Windows
-from lexloom.evaluate.counts import Floats, Tick, over_windows
+from lexloom.evaluate.counts import Floats, Tick, WindowsEvaluation, over_windows
 from lexloom.evaluate.intervals import Estimate, ratio
 from lexloom.evaluate.perplexity import exponential
 from lexloom.objectives.contract import Batch, Objective
@@ -22,13 +22,10 @@ from lexloom.objectives.contract import Batch, Objective
 CHUNK_SCORES = 1 << 22  # word scores held at once: 16 MB
 
 
-@dataclass(frozen=True)
-class ForetoldEvaluation:
-    """How well a model foretells words, with 95 % intervals by bootstrap over sequences."""
+@dataclass(frozen=True, kw_only=True)
+class ForetoldEvaluation(WindowsEvaluation):
+    """How well a model foretells words, most of them twice, with 95 % intervals by bootstrap over sequences."""
 
-    sequences: int
-    tokens: int
-    """Words foretold; most of them twice, once from each side."""
     foretold_accuracy: Estimate
     """Share of the words that were thought the most probable."""
     nats_per_foretold_word: Estimate
@@ -37,11 +34,6 @@ class ForetoldEvaluation:
     """Of the words from those before them."""
     perplexity_from_behind: Estimate
     """Of the words from those behind them."""
-    resampled: str = "sequences"
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, as in results.json."""
-        return asdict(self)
 
 
 def evaluate_foretold(
@@ -50,12 +42,13 @@ def evaluate_foretold(
     """Measure the two-way objective on all windows. `tick` is told the number of windows done."""
     counts = over_windows(partial(_count, model), model, objective, windows, seed, batch_windows, tick)
     words_R2, nats_R2, right_R2 = (part.T for part in counts.reshape(3, 2, -1))
-    nats = ratio(nats_R2.sum(1), words_R2.sum(1), seed=seed)
+    words_R, nats_R = words_R2.sum(1), nats_R2.sum(1)
+    nats = ratio(nats_R, words_R, seed=seed)
     before, behind = (exponential(ratio(nats_R2[:, way], words_R2[:, way], seed=seed)) for way in range(2))
     return ForetoldEvaluation(
-        sequences=len(words_R2),
-        tokens=int(words_R2.sum()),
-        foretold_accuracy=ratio(right_R2.sum(1), words_R2.sum(1), seed=seed),
+        tokens=words_R,
+        nats=nats_R,
+        foretold_accuracy=ratio(right_R2.sum(1), words_R, seed=seed),
         nats_per_foretold_word=nats,
         perplexity_per_foretold_word=exponential(nats),
         perplexity_from_before=before,

@@ -5,7 +5,7 @@ of it, and the perplexity can't be compared with that of a model that writes. Wh
 Axes: B batch, L length, S hidden tokens, V vocabulary, R sequences (runs).
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,31 +14,23 @@ import torch
 from torch import Tensor
 
 from lexloom.data.batches import IGNORE, Windows
-from lexloom.evaluate.counts import Floats, Tick, over_windows
+from lexloom.evaluate.counts import Floats, Tick, WindowsEvaluation, over_windows
 from lexloom.evaluate.intervals import Estimate, ratio
 from lexloom.evaluate.perplexity import exponential
 from lexloom.objectives.contract import Batch, Objective
 from lexloom.objectives.masked import first_tokens
 
 
-@dataclass(frozen=True)
-class MaskedEvaluation:
+@dataclass(frozen=True, kw_only=True)
+class MaskedEvaluation(WindowsEvaluation):
     """How well a model finds the hidden tokens of a text, with 95 % intervals by bootstrap over sequences."""
 
-    sequences: int
-    tokens: int
-    """Hidden tokens."""
     masked_accuracy: Estimate
     """Share of the hidden tokens that were thought the most probable."""
     nats_per_masked_token: Estimate
     perplexity_per_masked_token: Estimate
     next_accuracy: Estimate | None
     """Share of the pairs judged rightly; None for a model that doesn't judge pairs."""
-    resampled: str = "sequences"
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, as in results.json."""
-        return asdict(self)
 
 
 def evaluate_masked(
@@ -52,8 +44,8 @@ def evaluate_masked(
     tokens_R, nats_R, right_R, judged_R, agreed_R = counts
     nats = ratio(nats_R, tokens_R, seed=seed)
     return MaskedEvaluation(
-        sequences=len(tokens_R),
-        tokens=int(tokens_R.sum()),
+        tokens=tokens_R,
+        nats=nats_R,
         masked_accuracy=ratio(right_R, tokens_R, seed=seed),
         nats_per_masked_token=nats,
         perplexity_per_masked_token=exponential(nats),

@@ -5,7 +5,7 @@ They can be compared between models with one tokenizer and one objective only. W
 Axes: T target tokens, S scored ones of a chunk, V vocabulary, R sequences (runs).
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lexloom.data.batches import IGNORE, Windows
-from lexloom.evaluate.counts import Floats, Tick, over_windows
+from lexloom.evaluate.counts import Floats, Tick, WindowsEvaluation, over_windows
 from lexloom.evaluate.intervals import Estimate, ratio
 from lexloom.evaluate.perplexity import exponential
 from lexloom.nn.source import source_of
@@ -23,22 +23,15 @@ from lexloom.objectives.contract import Batch, Objective
 CHUNK_SCORES = 1 << 22  # vocabulary scores held at once: 16 MB
 
 
-@dataclass(frozen=True)
-class PairsEvaluation:
-    """How well a model foretells targets, with 95 % intervals by bootstrap over sequences."""
+@dataclass(frozen=True, kw_only=True)
+class PairsEvaluation(WindowsEvaluation):
+    """How well a model foretells targets, sentinels and ends of text among them, with 95 % intervals by bootstrap over
+    sequences."""
 
-    sequences: int
-    tokens: int
-    """Of targets, sentinels and ends of text among them."""
     target_accuracy: Estimate
     """Share of the target tokens that were thought the most probable."""
     nats_per_target_token: Estimate
     perplexity_per_target_token: Estimate
-    resampled: str = "sequences"
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, as in results.json."""
-        return asdict(self)
 
 
 def evaluate_pairs(
@@ -50,8 +43,8 @@ def evaluate_pairs(
     )
     nats = ratio(nats_R, tokens_R, seed=seed)
     return PairsEvaluation(
-        sequences=len(tokens_R),
-        tokens=int(tokens_R.sum()),
+        tokens=tokens_R,
+        nats=nats_R,
         target_accuracy=ratio(right_R, tokens_R, seed=seed),
         nats_per_target_token=nats,
         perplexity_per_target_token=exponential(nats),

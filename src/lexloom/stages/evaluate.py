@@ -9,6 +9,7 @@ from lexloom.base.console import aligned, progress
 from lexloom.base.errors import FolderError, UserError
 from lexloom.base.ledger import Ledger
 from lexloom.data.shards import EncodedDocument, TokenShards, encode_documents, open_split
+from lexloom.evaluate.intervals import Difference
 from lexloom.evaluate.leaks import leaked_documents
 from lexloom.evaluate.perplexity import DocumentScores, compare
 from lexloom.evaluate.perplexity import evaluate as summarise
@@ -133,19 +134,20 @@ def score(name: str, contents: ModelFolder, text: Text) -> DocumentScores:
 
 def _compare(first: str, first_scores: DocumentScores, second: str, second_scores: DocumentScores) -> Results:
     found = compare(first_scores, second_scores)
-    pair = {"first": first, "second": second}
+    figures = {} if found is None else found.to_json()
+    return {"first": first, "second": second, **figures, "verdict": verdict(first, second, found, "bits per byte")}
+
+
+def verdict(first: str, second: str, found: Difference | None, unit: str) -> str:
+    """What a paired test of two models says, of a loss in `unit`; None was too little text."""
     if found is None:
-        return {**pair, "verdict": f"There is too little text to tell {second} from {first}."}
+        return f"There is too little text to tell {second} from {first}."
     better, worse = (second, first) if found.value < 0 else (first, second)
-    verdict = (
-        f"{better} is better than {worse} by {abs(found.value):.4f} bits per byte" if found.real
-        else f"{second} and {first} can't be told apart on this text: {found.value:+.4f} bits per byte"
+    said = (
+        f"{better} is better than {worse} by {abs(found.value):.4f} {unit}" if found.real
+        else f"{second} and {first} can't be told apart on this text: {found.value:+.4f} {unit}"
     )  # fmt: skip
-    return {
-        **pair,
-        **found.to_json(),
-        "verdict": f"{verdict} ({found.low:+.4f} to {found.high:+.4f}, p = {found.p:.2g}).",
-    }
+    return f"{said} ({found.low:+.4f} to {found.high:+.4f}, p = {found.p:.2g})."
 
 
 def shown(estimate: dict[str, float | None] | None) -> str:

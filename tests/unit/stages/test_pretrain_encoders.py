@@ -9,6 +9,7 @@ import pytest
 from lexloom.base import files
 from lexloom.base.errors import FolderError, RecipeError
 from lexloom.models.folder import load_model
+from lexloom.stages.evaluating import describe, evaluate
 from lexloom.stages.plan import plan
 from lexloom.stages.pretrain import pretrain
 from lexloom.text.tokenizers import load_tokenizer
@@ -68,6 +69,20 @@ def test_an_interrupted_run_ends_in_the_same_bytes(prepared, finished, tmp_path,
     pretrain(recipe(name), prepared, run)
     assert weights(run) == weights(finished / name)
     assert timeless(run) == timeless(finished / name)
+
+
+def test_two_models_are_compared_on_the_same_hidden_tokens(prepared, finished):
+    others = ("modernbert", "bert, whole words, boundaries", "bert, pairs, two threads")
+    first, *later = (str(finished / name / "model") for name in ("bert, masked", *others))
+    found = evaluate([first, *later], [str(prepared)])
+    assert len({model["tokens"] for model in found["models"][:3]}) == 1
+    for model, told in zip(found["models"][1:3], found["comparisons"][:2], strict=True):
+        nats, base = (each["nats_per_masked_token"]["value"] for each in (model, found["models"][0]))
+        assert told["value"] == pytest.approx(nats - base)
+        assert told["low"] <= told["value"] <= told["high"]
+        assert 0 < told["p"] <= 1
+        assert told["verdict"] in describe(found)
+    assert found["comparisons"][2]["verdict"].endswith("were asked for different things, so they can't be compared.")
 
 
 @every_recipe

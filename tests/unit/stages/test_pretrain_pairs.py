@@ -98,6 +98,8 @@ def test_a_folder_is_evaluated_as_it_was_trained(prepared, finished, name):
     assert found["models"][0]["nats_per_target_token"]["value"] == pytest.approx(value, abs=1e-4)
     assert "nats per target token" in describe(found)
     assert f"{trained['tokens']:,} hidden tokens" in describe(found)
+    (same,) = found["comparisons"]
+    assert (same["value"], same["real"]) == (0.0, False)
 
 
 @every_recipe
