@@ -43,17 +43,19 @@ def score_documents(
     start_id: int,
     stride: int | None = None,
     batch_tokens: int = BATCH_TOKENS,
+    tick: Tick | None = None,
 ) -> Iterator[Floats]:
     """The natural log-probability of each token of each document, in order.
 
     `documents` hold ids without the start token. `stride` is how far windows move, half the context if not given. The
-    batch size changes the numbers by rounding only (less than 1e-5). The model must not be in training mode.
-    Raises UserError if a log-probability is not a finite number.
+    batch size changes the numbers by rounding only (less than 1e-5). `tick` is told the number of tokens done. The
+    model must not be in training mode. Raises UserError if a log-probability is not a finite number.
     """
     assert not getattr(model, "training", False), "dropout would change every score: call model.eval() first"
     context = model.config.context
     stride = max(1, context // 2) if stride is None else stride
     assert 1 <= stride <= context, f"a stride of {stride} leaves tokens out of windows of {context}"
+    done = 0
     for group in _groups(documents):
         scored = [np.empty(len(document), np.float32) for document in group]
         texts = [np.concatenate([[start_id], np.asarray(document, np.int64)]) for document in group]
@@ -65,6 +67,9 @@ def score_documents(
         windows.sort(key=lambda window: window.end - window.begin)  # neighbours of one length are one batch
         for batch in _batches(windows, batch_tokens):
             _score_batch(model, batch, texts, scored)
+            done += sum(window.end - window.fresh for window in batch)
+            if tick is not None:
+                tick(done)
         yield from scored
 
 
@@ -76,13 +81,10 @@ def score_encoded(
     `tick` is told the number of tokens done.
     """
     sizes: list[tuple[int, int]] = []
-    nats = []
-    done = 0
-    for log_probabilities in score_documents(model, _noting_sizes(documents, sizes), start_id=start_id):
-        nats.append(-log_probabilities.astype(np.float64))
-        done += len(log_probabilities)
-        if tick is not None:
-            tick(done)
+    nats = [
+        -log_probabilities.astype(np.float64)
+        for log_probabilities in score_documents(model, _noting_sizes(documents, sizes), start_id=start_id, tick=tick)
+    ]
     table = np.array(sizes, np.int64).reshape(-1, 2)
     return DocumentScores(nats, table[:, 0], table[:, 1])
 

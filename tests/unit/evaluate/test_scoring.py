@@ -59,6 +59,16 @@ def test_short_documents_pass_through_the_model_without_padding():
     assert model.forward_tokens == 3 + 9 + 1
 
 
+def test_progress_is_told_batch_by_batch_up_to_the_last_token():
+    told = []
+    list(
+        score_documents(scrambled(context=16), documents([3, 40, 9]), start_id=START, batch_tokens=16, tick=told.append)
+    )
+    assert told[-1] == 3 + 40 + 9
+    assert len(told) > 3
+    assert told == sorted(set(told))
+
+
 def test_scores_that_are_not_numbers_are_an_error():
     model = ScriptedDecoder(lambda ids: np.full(64, np.nan))
     with pytest.raises(UserError, match="aren't finite"):
