@@ -18,7 +18,7 @@ from lexloom.stages.fitting import fitted, plan_fit
 from lexloom.stages.plan import describe as describe_plan
 from lexloom.stages.prepare import LEDGER
 from lexloom.stages.session import CHECKPOINTS, Fit, Session, Trained, Work, follow, stopped
-from lexloom.train import checkpoint
+from lexloom.train import checkpoint, engines
 from lexloom.train.diary import FILE as METRICS
 from lexloom.train.diary import Diary
 from lexloom.train.events import Events
@@ -97,6 +97,7 @@ def _open(work: Work, run: Path, allow_change: Sequence[str], step: int | None, 
     plan = _planned(work, run, anew=chosen is None or bool(changed), leader=leader)
     model, optimizer = work.build()
     state = {} if chosen is None else checkpoint.load_checkpoint(chosen, model, optimizer)
+    engines.give_back_memory()
     wait_for_all()
     if leader and step is not None:
         _discard_after(run, step)

@@ -54,8 +54,16 @@ def _keep_memory() -> None:
 
     A thread's own arena can't hold more than 64 MB at once, so all threads share one.
     """
+    _call_glibc("mallopt", M_MMAP_MAX, 0)
+    _call_glibc("mallopt", M_ARENA_MAX, 1)
+    _call_glibc("mallopt", M_TRIM_THRESHOLD, LARGEST_KEPT_BYTES)
+
+
+def give_back_memory() -> None:
+    """Let glibc return what is free: what follows has blocks of other sizes, which don't fit into the gaps."""
+    _call_glibc("malloc_trim", 0)
+
+
+def _call_glibc(name: str, *values: int) -> None:
     with contextlib.suppress(OSError, AttributeError):  # another C library: no such settings, only less speed
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(M_MMAP_MAX, 0)
-        libc.mallopt(M_ARENA_MAX, 1)
-        libc.mallopt(M_TRIM_THRESHOLD, LARGEST_KEPT_BYTES)
+        getattr(ctypes.CDLL("libc.so.6"), name)(*values)
