@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 PLAIN_INTERVAL_S = 10.0
+LEAST_TOLD_SHARE = 0.005
+"""What is left isn't foretold from less than this: of what is done in batches, the first item would stand for all."""
 
 console = Console(stderr=True, highlight=False)
 
@@ -63,7 +65,9 @@ def _plain_lines(title: str, total: float | None, clock: Callable[[], float]) ->
         nonlocal last, latest
         share = f"{done / total:4.0%}" if total else f"{done:,.0f}"
         elapsed = clock() - started
-        left = f", {duration(elapsed / done * (total - done))} left" if total and 0 < done < total else ""
+        left = ""
+        if total and LEAST_TOLD_SHARE * total <= done < total:
+            left = f", {duration(elapsed / done * (total - done))} left"
         latest = f"{title} {share} after {duration(elapsed)}{left}{'  ' + note if note else ''}"
         if clock() - last >= PLAIN_INTERVAL_S:
             last, line, latest = clock(), latest, ""

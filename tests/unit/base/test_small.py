@@ -63,3 +63,10 @@ def test_plain_progress_speaks_every_ten_seconds_and_at_the_end(capsys):
     assert 2 <= len(lines) < 10
     assert "left" in lines[0]
     assert "100%" in lines[-1]
+
+
+def test_one_item_of_a_thousand_foretells_nothing(capsys):
+    times = iter((0.0, *(20.0,) * 9))
+    tick = next(_plain_lines("predict", 1000, lambda: next(times)))
+    tick(1)
+    assert capsys.readouterr().err == "predict   0% after 20.0 s\n"
