@@ -44,7 +44,9 @@ class Visit:
     def open(self, name: str) -> Any:
         """The panel, chosen in the menu."""
         self.page.locator(f'nav a[href="#{name}"]').click()
-        return self.page.locator(f"#panel-{name}")
+        panel = self.page.locator(f"#panel-{name}")
+        panel.get_by_role("heading", level=1).wait_for()
+        return panel
 
     def button(self, panel: Any, key: str) -> Any:
         """The button that says this."""
