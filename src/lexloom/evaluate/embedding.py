@@ -19,7 +19,6 @@ from lexloom.nn.passes import in_passes
 from lexloom.tasks.batches import pack
 from lexloom.tasks.contract import Piece, Setting
 from lexloom.tasks.encoding import cut_pieces
-from lexloom.tasks.losses import group_means
 from lexloom.tasks.passes import fair_portions
 from lexloom.text.tokenizers import Tokenizer
 
@@ -76,9 +75,6 @@ def _pooled(model: Any, pieces: Sequence[Piece], pooling: Pooling) -> Tensor:
     """The vectors of a portion of pieces, shortest first, (N, D)."""
     packed = pack(pieces)
     x_TD: Tensor = model.hidden(packed.ids_BL, runs=packed.runs, types_BL=packed.types_BL).flatten(0, 1)
-    lengths_N = torch.tensor(packed.runs, device=x_TD.device)
-    if pooling.mode == "cls":
-        x_ND = x_TD[lengths_N.cumsum(0) - lengths_N]
-    else:
-        x_ND = group_means(x_TD, torch.repeat_interleave(torch.arange(len(pieces), device=x_TD.device), lengths_N))
+    texts = x_TD.split(packed.runs)
+    x_ND = torch.stack([x_LD[0] if pooling.mode == "cls" else x_LD.mean(0) for x_LD in texts])
     return functional.normalize(x_ND, dim=-1) if pooling.normalise else x_ND

@@ -55,7 +55,7 @@ def reach_of(
         return Reach(cache=cache, mask=cache.mask(length))
     if runs is not None:
         assert sum(runs) == batch * length, f"runs of {sum(runs)} tokens in all for {batch} × {length} ids"
-        return Reach(runs=tuple(runs), causal=causal)
+        return Reach(causal=causal) if [length] == [*runs] else Reach(runs=tuple(runs), causal=causal)
     return Reach(causal=causal)
 
 
