@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 # Before torch is loaded: threads that wait must sleep. Spinning, they take the core from those they wait for as soon as
 # anything else runs on the machine, and an optimizer step took ten times as long (docs/LOG.md, 2026-11-22).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# oneDNN compiles each shape of a product and keeps the last 1,024; torch's layer over it keeps them once more. Texts have
+# oneDNN compiles each shape of a product and keeps the last 1,024; torch's layer over it does so once more. Texts have
 # many lengths: memory grew by 8 MB with every step, while with 64 the lengths of short sentences drove one another out,
 # which cost half of their time (docs/LOG.md, 2026-11-22). Once, and 256, is 100 MB at most.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
