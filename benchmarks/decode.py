@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -20,6 +21,9 @@ PROMPT_TOKENS = 32
 NEW_TOKENS = 128
 ROUNDS = 3
 REPEATS = 3
+
+Generate = Callable[[list[list[int]]], int]
+"""From prompts to the number of tokens made."""
 
 
 def main() -> None:
@@ -69,7 +73,7 @@ def measure(engine: str, model: Path, batch: int) -> dict[str, str | int | float
     return {"engine": engine, "batch": batch, "tokens_per_s": batch * NEW_TOKENS / min(seconds)}
 
 
-def lexloom_engine(folder: Path):
+def lexloom_engine(folder: Path) -> Generate:
     from lexloom.generate.engine import generate_ids
     from lexloom.generate.settings import SamplingSettings
     from lexloom.models.folder import load_model
@@ -77,11 +81,11 @@ def lexloom_engine(folder: Path):
 
     model = load_model(folder, verify=False).model
     lay_out_for_few_rows(model)
-    settings = SamplingSettings(temperature=0, max_tokens=NEW_TOKENS)
+    settings = SamplingSettings.model_validate({"temperature": 0, "max_tokens": NEW_TOKENS})
     return lambda prompts: sum(1 for _ in generate_ids(model, prompts, settings))
 
 
-def transformers_engine(folder: Path):
+def transformers_engine(folder: Path) -> Generate:
     from transformers import AutoModelForCausalLM, GenerationConfig
 
     model = AutoModelForCausalLM.from_pretrained(folder).eval()
@@ -91,7 +95,7 @@ def transformers_engine(folder: Path):
     def generate(prompts: list[list[int]]) -> int:
         ids = torch.tensor(prompts)
         made = model.generate(ids, attention_mask=torch.ones_like(ids))
-        return made[:, PROMPT_TOKENS:].numel()
+        return int(made[:, PROMPT_TOKENS:].numel())
 
     return generate
 

@@ -137,7 +137,7 @@ def minilm() -> Path:
 def lexloom(scratch: Path) -> Encode:
     import lexloom
 
-    return lexloom.load(minilm()).embed  # type: ignore[union-attr, no-any-return]
+    return lexloom.load(minilm()).embed  # type: ignore[union-attr]
 
 
 def sentence_transformers(scratch: Path) -> Encode:

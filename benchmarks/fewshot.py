@@ -28,9 +28,10 @@ from lexloom.evaluate.fewshot.likelihood import likelihoods
 from lexloom.evaluate.fewshot.predict import Questions
 from lexloom.evaluate.fewshot.prompts import PromptSettings, Template
 from lexloom.evaluate.fewshot.queries import ASKING
-from lexloom.models.folder import load_model
+from lexloom.models.folder import ModelFolder, load_model
 from lexloom.nn.linear import pack_for_inference
 from lexloom.tasks import TASKS
+from lexloom.tasks.contract import Setting
 
 DATA = Path(os.environ.get("LEXLOOM_SHARED_DATA", "../shared/data"))
 ITEMS = 60
@@ -39,6 +40,7 @@ TIE = 1e-3
 
 Pair = tuple[str, str]
 Scored = tuple[float, bool]
+Scorer = Callable[[Questions], list[list[Scored]]]
 
 
 @dataclass(frozen=True)
@@ -74,28 +76,33 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8, help="rows in the reference's batches")
     parser.add_argument("--alone", action="store_true", help="leave the reference out")
     options = parser.parse_args()
-    ours = lexloom_scorer(options.folder)
-    name, theirs = (None, None) if options.alone else reference(options.folder, options.batch)
+    folder = load_model(options.folder)
+    ours = lexloom_scorer(folder)
+    peer = None if options.alone else reference(options.folder, options.batch)
     for title in options.sets:
-        questions = questions_of(SETS[title], options.data, options.items)
+        questions = questions_of(SETS[title], folder, options.data, options.items)
         figures, own = measured("lexloom", ours, questions)
         result = {"set": title, "items": len(questions.queries), **figures}
-        if theirs is not None:
-            result |= compared(own, name, theirs, questions)
+        if peer is not None:
+            result |= compared(own, *peer, questions)
         print(json.dumps(result), flush=True)
 
 
-def questions_of(one: Set, data: Path, items: int) -> Questions:
+def questions_of(one: Set, folder: ModelFolder, data: Path, items: int) -> Questions:
     """Evenly spread items of a set, without examples."""
     task = TASKS[one.task]
-    examples = task.read([str(data / one.file)], task.settings(**one.settings), Ledger())
+    settings = task.settings(**one.settings)
+    examples = task.read([str(data / one.file)], settings, Ledger())
     if items:
         examples = examples[:: max(1, len(examples) // items)][:items]
-    queries = [ASKING[one.task].query(example, None, {}) for example in examples]
+    assert folder.tokenizer is not None, "a decoder's folder has a tokenizer"
+    context = folder.model.config.context
+    setting = Setting(tokenizer=folder.tokenizer, settings=settings, labels=(), max_tokens=context)
+    queries = [ASKING[one.task].query(example, setting, {}) for example in examples]
     return Questions(queries, (), [()] * len(queries), Template(one.template), PromptSettings())
 
 
-def compared(own: list[list[Scored]], name: str, theirs: Callable, questions: Questions) -> dict[str, object]:
+def compared(own: list[list[Scored]], name: str, theirs: Scorer, questions: Questions) -> dict[str, object]:
     """Figures and time of the reference, and on which items both differ."""
     figures, others = measured(name, theirs, questions)
     differ = [
@@ -110,7 +117,7 @@ def compared(own: list[list[Scored]], name: str, theirs: Callable, questions: Qu
     return {**figures, "differ": len(differ), "of them ties": len(ties), "largest difference": apart}
 
 
-def measured(name: str, score: Callable, questions: Questions) -> tuple[dict[str, object], list[list[Scored]]]:
+def measured(name: str, score: Scorer, questions: Questions) -> tuple[dict[str, object], list[list[Scored]]]:
     """Accuracy and seconds of one side."""
     start = time.perf_counter()
     found = score(questions)
@@ -143,8 +150,7 @@ def texts(questions: Questions) -> list[list[Pair]]:
     ]
 
 
-def lexloom_scorer(path: Path) -> Callable[[Questions], list[list[Scored]]]:
-    folder = load_model(path)
+def lexloom_scorer(folder: ModelFolder) -> Scorer:
     pack_for_inference(folder.model)
     encoder = Encoder(folder, "\n\n")
 
@@ -156,7 +162,7 @@ def lexloom_scorer(path: Path) -> Callable[[Questions], list[list[Scored]]]:
     return score
 
 
-def reference(path: Path, batch: int) -> tuple[str, Callable[[Questions], list[list[Scored]]]]:
+def reference(path: Path, batch: int) -> tuple[str, Scorer]:
     try:
         return "lm_eval", lm_eval_scorer(path, batch)
     except ImportError:
@@ -164,7 +170,7 @@ def reference(path: Path, batch: int) -> tuple[str, Callable[[Questions], list[l
         return "transformers", transformers_scorer(path)
 
 
-def lm_eval_scorer(path: Path, batch: int) -> Callable[[Questions], list[list[Scored]]]:
+def lm_eval_scorer(path: Path, batch: int) -> Scorer:
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
@@ -179,14 +185,15 @@ def lm_eval_scorer(path: Path, batch: int) -> Callable[[Questions], list[list[Sc
     return score
 
 
-def transformers_scorer(path: Path) -> Callable[[Questions], list[list[Scored]]]:
+def transformers_scorer(path: Path) -> Scorer:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(path)
 
     def encoded(text: str) -> list[int]:
-        return tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
 
     @torch.inference_mode()
     def one(pair: Pair) -> Scored:

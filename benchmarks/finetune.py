@@ -110,6 +110,7 @@ def transformers(options: argparse.Namespace) -> dict[str, float]:
         budget = {"num_train_epochs": recipe.train.epochs or recipe.train.default_epochs}
     else:
         budget = {"max_steps": MANY_STEPS}
+    test: Any = rows_of(data.test)
     with tempfile.TemporaryDirectory() as place:
         arguments = hf.TrainingArguments(
             output_dir=place, per_device_train_batch_size=recipe.train.batch_size, **budget,
@@ -121,7 +122,7 @@ def transformers(options: argparse.Namespace) -> dict[str, float]:
             model, arguments, data_collator=collate, train_dataset=rows_of(data.train), callbacks=[clock]
         )
         trainer.train()
-        judged = trainer.predict(rows_of(data.test)) if options.whole else None
+        judged: Any = trainer.predict(test) if options.whole else None
     right = {} if judged is None else {"accuracy": float((judged.predictions.argmax(1) == judged.label_ids).mean())}
     return {
         **right,

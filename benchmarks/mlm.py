@@ -118,7 +118,7 @@ def lexloom(shape: Shape) -> Callable[[], float]:
         dropout=DROPOUT, attention_dropout=DROPOUT, head="masked",
     )  # fmt: skip
     model = new_model("bert", config, seed=0)
-    course = plan_course(objective, _RandomWindows(objective.window_tokens(shape.context)), settings)
+    course = plan_course(objective, _RandomWindows(_random_ids(objective.window_tokens(shape.context))), settings)
     reports = train(model, course, Optimizer(model, settings))
     return lambda: next(reports).loss
 
@@ -126,14 +126,17 @@ def lexloom(shape: Shape) -> Callable[[], float]:
 class _RandomWindows:
     """Stands for a token file, so that both contenders train on the same kind of ids."""
 
-    def __init__(self, size: int) -> None:
-        self.ids = _random_ids(size)
+    def __init__(self, ids: Any) -> None:
+        self.ids = ids
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def tokens(self, index: int) -> int:
-        return self.ids.shape[1]
+        return len(self.ids[index])
+
+    def share(self, count: int) -> "_RandomWindows":
+        return _RandomWindows(self.ids[:count])
 
     def batch(self, indices: Any) -> Any:
         from lexloom.data.batches import TokenBatch
@@ -185,7 +188,7 @@ def transformers(shape: Shape) -> Callable[[], float]:
         torch.nn.utils.clip_grad_norm_(model.parameters(), GRAD_CLIP)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        return loss.item()
+        return float(loss)
 
     return step
 

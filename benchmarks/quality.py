@@ -115,7 +115,8 @@ def nanogpt(text: str, seed: int, overrides: list[str]) -> dict[str, float]:
             q, k, v = (part.view(shape).transpose(1, 2) for part in self.qkv(self.norm_1(x)).chunk(3, -1))
             y = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
             x = x + self.output(y.transpose(1, 2).contiguous().view(x.shape))
-            return x + self.down(functional.gelu(self.up(self.norm_2(x))))
+            out: torch.Tensor = x + self.down(functional.gelu(self.up(self.norm_2(x))))
+            return out
 
     class Model(nn.Module):
         def __init__(self) -> None:
@@ -146,7 +147,7 @@ def nanogpt(text: str, seed: int, overrides: list[str]) -> dict[str, float]:
             group["lr"] = lr
         starts = torch.randint(len(train) - context, (rows,))
         batch = torch.stack([train[start : start + context + 1] for start in starts])
-        model.loss(batch[:, :-1], batch[:, 1:]).backward()
+        torch.autograd.backward(model.loss(batch[:, :-1], batch[:, 1:]))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

@@ -99,9 +99,10 @@ def transformers(options: argparse.Namespace) -> dict[str, float]:
     import transformers as hf
 
     recipe = recipe_of(options)
-    config = hf.MarianConfig(**json.loads((options.shared / CONFIG).read_text()))
+    values = json.loads((options.shared / CONFIG).read_text())
+    config = hf.MarianConfig(**values)
     tokenizer = hf.PreTrainedTokenizerFast(tokenizer_file=str(options.shared / TOKENIZER))
-    tokenizer.pad_token = tokenizer.convert_ids_to_tokens(config.pad_token_id)
+    tokenizer.pad_token = tokenizer.convert_ids_to_tokens(values["pad_token_id"])
     torch.manual_seed(0)
     model = hf.MarianMTModel(config)
     pairs = json.loads((options.shared / PAIRS).read_text())

@@ -79,7 +79,7 @@ async def measure(engine: Engine, clients: int, questions: int, new_tokens: int)
 async def ask(engine: Engine, client: int, question: int, new_tokens: int) -> float:
     """Ask and read everything; the seconds until the first token."""
     prompt = tuple((7 * client + 13 * question + 3 * place) % 100 + 1 for place in range(PROMPT_TOKENS))
-    settings = SamplingSettings(temperature=0, max_tokens=new_tokens)
+    settings = SamplingSettings.model_validate({"temperature": 0, "max_tokens": new_tokens})
     asked = time.perf_counter()
     first = None
     made = 0

@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 PEERS = ("transformers", "litgpt", "nanogpt")
 OURS = ("lexloom", "lexloom-bfloat16")
@@ -91,7 +91,9 @@ def measure(contender: str, shape: Shape) -> dict[str, float]:
 # ---- the contenders: each gives a function that takes one step ----
 
 
-def lexloom(shape: Shape, engine: str = "auto") -> Callable[[], None]:
+def lexloom(shape: Shape, engine: Literal["auto", "bfloat16"] = "auto") -> Callable[[], None]:
+    import numpy as np
+
     from lexloom.models import gpt, new_model
     from lexloom.objectives.causal import CAUSAL
     from lexloom.train import engines
@@ -121,24 +123,30 @@ def lexloom(shape: Shape, engine: str = "auto") -> Callable[[], None]:
         dropout=0.0, attention_dropout=0.0, embedding_dropout=0.0,
     )  # fmt: skip
     model = new_model("gpt", config, seed=0)
-    course = plan_course(CAUSAL, _RandomWindows(shape), settings)
+    ids = np.random.default_rng(0).integers(0, shape.vocab_size, (1000, shape.context + 1))
+    course = plan_course(CAUSAL, _RandomWindows(ids), settings)
     reports = train(model, course, Optimizer(model, settings))
-    return lambda: next(reports)
+
+    def step() -> None:
+        next(reports)
+
+    return step
 
 
 class _RandomWindows:
     """Stands for a token file, so that all contenders train on the same kind of ids."""
 
-    def __init__(self, shape: Shape) -> None:
-        import numpy as np
-
-        self._ids = np.random.default_rng(0).integers(0, shape.vocab_size, (1000, shape.context + 1))
+    def __init__(self, ids: Any) -> None:
+        self._ids = ids
 
     def __len__(self) -> int:
         return len(self._ids)
 
     def tokens(self, index: int) -> int:
         return len(self._ids[index]) - 1
+
+    def share(self, count: int) -> "_RandomWindows":
+        return _RandomWindows(self._ids[:count])
 
     def batch(self, indices: Any) -> Any:
         from lexloom.data.batches import TokenBatch
@@ -213,10 +221,10 @@ def nanogpt(shape: Shape) -> Callable[[], None]:
 
         def forward(self, x: Any) -> Any:
             batch, length, width = x.shape
-            heads = (
+            q, k, v = (
                 t.view(batch, length, shape.heads, -1).transpose(1, 2) for t in self.qkv(self.norm_1(x)).chunk(3, -1)
             )
-            y = functional.scaled_dot_product_attention(*heads, is_causal=True)
+            y = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
             x = x + self.output(y.transpose(1, 2).contiguous().view(batch, length, width))
             return x + self.down(functional.gelu(self.up(self.norm_2(x)), approximate="tanh"))
 

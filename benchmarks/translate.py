@@ -155,7 +155,7 @@ def lexloom(job: dict[str, Any], scratch: Path) -> Translate:
 
     model = load_model(Path(job["model"]), verify=False).model.eval()
     pack_for_inference(model)
-    settings = WritingSettings(beams=job["beams"], max_tokens=job["max_tokens"])
+    settings = WritingSettings.model_validate({"beams": job["beams"], "max_tokens": job["max_tokens"]})
     return lambda sources: [found[0].written for found in write(model, sources, settings, eos_ids=[job["end"]])]
 
 

@@ -63,7 +63,8 @@ def main() -> None:
     parser.add_argument("what", choices=("text", "learn", "gensim", "judge"))
     parser.add_argument("words", nargs="+")
     options = parser.parse_args()
-    {"text": text, "learn": learn, "gensim": gensim, "judge": judge}[options.what](*options.words)
+    steps: dict[str, Callable[..., None]] = {"text": text, "learn": learn, "gensim": gensim, "judge": judge}
+    steps[options.what](*options.words)
 
 
 def text(data: str, work: str, every: str = "1") -> None:

@@ -75,6 +75,6 @@ def _pooled(model: Any, pieces: Sequence[Piece], pooling: Pooling) -> Tensor:
     """The vectors of a portion of pieces, shortest first, (N, D)."""
     packed = pack(pieces)
     x_TD: Tensor = model.hidden(packed.ids_BL, runs=packed.runs, types_BL=packed.types_BL).flatten(0, 1)
-    texts = x_TD.split(packed.runs)
+    texts = torch.split(x_TD, list(packed.runs))
     x_ND = torch.stack([x_LD[0] if pooling.mode == "cls" else x_LD.mean(0) for x_LD in texts])
     return functional.normalize(x_ND, dim=-1) if pooling.normalise else x_ND
