@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.fewshot import SETS, TIE, lexloom_scorer, margin, questions_of, right_of, transformers_scorer
+from lexloom.models.folder import load_model
 from lexloom.models.gguf import import_gguf
 
 SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -25,10 +26,11 @@ def smollm2(tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 def test_the_same_items_are_right_as_by_the_harness(smollm2, shared_data):
-    ours, theirs = lexloom_scorer(smollm2), transformers_scorer(smollm2)
+    folder = load_model(smollm2)
+    ours, theirs = lexloom_scorer(folder), transformers_scorer(smollm2)
     for one in SETS.values():
         file = shared_data(one.file)
-        questions = questions_of(one, Path(str(file).removesuffix(one.file)), ITEMS)
+        questions = questions_of(one, folder, Path(str(file).removesuffix(one.file)), ITEMS)
         for at, (mine, other) in enumerate(zip(ours(questions), theirs(questions), strict=True)):
             assert [each[0] for each in mine] == pytest.approx([each[0] for each in other], abs=2e-3)
             assert right_of(questions, at, mine) == right_of(questions, at, other) or margin(mine) < TIE
