@@ -57,6 +57,7 @@ def evaluate_tasks(
     first = models[0]
     examples = read_examples(first.task, data, first.setting.settings, ledger)
     contenders = [predicted(str(folder), model, examples) for folder, model in zip(folders, models, strict=True)]
+    contenders += without_model(first.task, examples, first.setting)
     return results_of(first.name, first.task, data, examples, contenders, ledger, out)
 
 
@@ -83,6 +84,7 @@ def evaluate_predictions(
     for file in predictions:
         found = saved_predictions(file, task, settled, len(examples))
         contenders.append(Contender(file, found, setting, judge(task, examples, found, setting)))
+    contenders += without_model(task, examples, setting)
     return results_of(name, task, data, examples, contenders, ledger, out)
 
 
@@ -115,6 +117,15 @@ def predicted(name: str, model: TaskModel, examples: Sequence[Any]) -> Contender
     note = cut_note(model, ledger)
     results = judge(model.task, examples, predictions, model.setting)
     return Contender(name, predictions, model.setting, results, () if note is None else (f"{name}: {note}",))
+
+
+def without_model(task: Task, examples: Sequence[Any], setting: Setting) -> list[Contender]:
+    """The task's baseline, judged; none where the task has none."""
+    baseline = task.baseline(setting)
+    if baseline is None:
+        return []
+    predictions = [baseline.predict(example) for example in examples]
+    return [Contender(baseline.name, predictions, setting, judge(task, examples, predictions, setting))]
 
 
 # ---- results ----

@@ -79,6 +79,19 @@ class Weighing:
     smoothing: float = 0.0
 
 
+@dataclass(frozen=True)
+class Baseline:
+    """What can be said of an example without a model; a model is worth something where it says more."""
+
+    name: str
+    predict: Callable[[Any], Prediction]
+
+
+def no_baseline(setting: Setting) -> Baseline | None:
+    """For tasks where nothing can be said without a model."""
+    return None
+
+
 def as_trained(tokenizer: Tokenizer, settings: Any) -> Tokenizer:
     """The tokenizer of a task that changes nothing about it."""
     return tokenizer
@@ -140,6 +153,8 @@ class Task:
     """What the metrics take of a prediction."""
     reference: Callable[[Any, Setting], Any]
     """What the metrics take of an example, None if it has no label."""
+    baseline: Callable[[Setting], Baseline | None] = no_baseline
+    """What `lexloom evaluate` judges beside the models."""
     augmentable: bool = False
     """Whether words can be left out and swapped without the target losing its place or its sense."""
 

@@ -22,8 +22,9 @@ from lexloom.labelled.pairs import PairSettings, is_written_in, stream_pairs
 from lexloom.metrics import Metric, bleu, chrf, rouge
 from lexloom.objectives.contract import Batch, Loss
 from lexloom.objectives.pairs import ends_of, pairs_loss
-from lexloom.tasks.contract import Encoded, Piece, Prediction, Setting, Task, Weighing
+from lexloom.tasks.contract import Baseline, Encoded, Piece, Prediction, Setting, Task, Weighing
 from lexloom.tasks.encoding import STAGE, Cut, count_cuts, encoded_once
+from lexloom.text.segmentation import first_sentence
 
 TOO_LONG = "pair beyond the limit of tokens, not learned"
 WRITTEN_AT_ONCE = 512
@@ -49,10 +50,11 @@ class Text2TextSettings(PairSettings):
 
 @dataclass(frozen=True)
 class Preset:
-    """What differs between kinds of text: language → metrics, and how to write."""
+    """What differs between kinds of text: language → metrics, how to write, and what can be written without a model."""
 
     judge: Callable[[str | None], tuple[Metric, ...]]
     writing: WritingSettings
+    baseline: Baseline | None = None
 
 
 def _translations(language: str | None) -> tuple[Metric, ...]:
@@ -68,13 +70,21 @@ def _questions(language: str | None) -> tuple[Metric, ...]:
     return bleu("" if language is None else language), _summaries(language)[-1]
 
 
+def _lead(example: Pair) -> Prediction:
+    return {"text": first_sentence(example.source), "score": 0.0}
+
+
 def _writing(**settings: float) -> WritingSettings:
     return WritingSettings.model_validate(settings)
 
 
 PRESETS = {
     "translate": Preset(_translations, _writing(beams=4, max_ratio=3.0)),
-    "summarise": Preset(_summaries, _writing(beams=4, max_tokens=128, no_repeat_ngram=3)),
+    "summarise": Preset(
+        _summaries,
+        _writing(beams=4, max_tokens=128, no_repeat_ngram=3),
+        Baseline("the first sentence", _lead),
+    ),
     "ask": Preset(_questions, _writing(beams=4, max_tokens=64)),
 }
 
@@ -173,6 +183,11 @@ def judge(setting: Setting) -> tuple[Metric, ...]:
     return PRESETS[setting.settings.preset].judge(setting.settings.target_language)
 
 
+def baseline(setting: Setting) -> Baseline | None:
+    """Of a summary the first sentence of its text, which is hard to beat where authors come to the point at once."""
+    return PRESETS[setting.settings.preset].baseline
+
+
 def plain(prediction: Prediction) -> str:
     """The text."""
     return str(prediction["text"])
@@ -218,4 +233,5 @@ TEXT2TEXT = Task(
     judge=judge,
     plain=plain,
     reference=reference,
+    baseline=baseline,
 )

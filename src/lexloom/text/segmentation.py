@@ -1,4 +1,7 @@
-"""Words of a text: a run of letters and digits; of Chinese, what jieba's dictionary finds; every other mark alone."""
+"""Words of a text, and its first sentence.
+
+A word is a run of letters and digits; of Chinese, what jieba's dictionary finds; every other mark alone.
+"""
 
 import math
 import re
@@ -11,6 +14,7 @@ REMEMBERED_RUNS = 1 << 15
 NO_WORD = -math.inf
 
 HAN_LETTER = re.compile(rf"[{HAN}]")
+_FIRST_SENTENCE = re.compile(r"\S.*?(?:[。！？!?…]+|\.(?![A-Za-z0-9.])|$)[”’\"'」』）)]*", re.MULTILINE)
 _PART = re.compile(rf"[{HAN}]+|\s+|(?:(?![{HAN}])\w)+|.", re.DOTALL)
 _UNIT = re.compile(_PART.pattern.replace(f"[{HAN}]+", f"[{HAN}]", 1), re.DOTALL)
 
@@ -23,6 +27,12 @@ def words(text: str) -> list[str]:
 def characters(text: str) -> list[str]:
     """The Chinese characters of a text one by one, and its other words and marks, without the spaces between them."""
     return [unit for unit in _UNIT.findall(text) if not unit.isspace()]
+
+
+def first_sentence(text: str) -> str:
+    """The beginning of a text up to a mark that ends a sentence, or to the end of its first line with any text."""
+    found = _FIRST_SENTENCE.search(text)
+    return "" if found is None else found[0].rstrip()
 
 
 def parts(text: str) -> Iterator[str]:

@@ -114,6 +114,26 @@ def test_texts_that_were_saved_are_judged_line_by_line_with_the_signature_of_the
     assert "\nBLEU: nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:" in describe(results)
 
 
+def test_summaries_are_judged_beside_the_first_sentence(tmp_path):
+    rows = [
+        {"source": f"Meeting {day} at noon. Please bring the papers.", "target": f"Meeting {day}"} for day in range(9)
+    ]
+    (tmp_path / "test.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    (tmp_path / "said.txt").write_text("\n".join(row["target"] for row in rows), encoding="utf-8")
+    results = evaluate(
+        [], [str(tmp_path / "test.jsonl")],
+        predictions=[str(tmp_path / "said.txt")], changes={"name": "text2text", "preset": "summarise"},
+    )  # fmt: skip
+    said, lead = results["models"]
+    assert lead["folder"] == "the first sentence"
+    # Two of its four words are in the subject
+    assert lead["figures"]["ROUGE-1"]["value"] == pytest.approx(2 / 3)
+    assert said["figures"]["ROUGE-1"]["value"] == 1.0
+    (comparison,) = results["comparisons"]
+    assert comparison["value"] == pytest.approx(-1 / 3)
+    assert comparison["real"]
+
+
 def test_as_many_saved_texts_are_asked_for_as_there_are_examples(tmp_path):
     (tmp_path / "pairs.tsv").write_text("source\ttarget\na b\tc\n", encoding="utf-8")
     (tmp_path / "theirs.txt").write_text("c\n\n", encoding="utf-8")

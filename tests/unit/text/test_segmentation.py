@@ -2,8 +2,9 @@ import logging
 import tempfile
 
 import numpy as np
+import pytest
 
-from lexloom.text.segmentation import chinese_words, words
+from lexloom.text.segmentation import chinese_words, first_sentence, words
 
 
 def test_a_text_is_cut_into_words_chinese_ones_by_the_dictionary():
@@ -13,7 +14,7 @@ def test_a_text_is_cut_into_words_chinese_ones_by_the_dictionary():
     assert words(" \n ") == []
 
 
-def testchinese_words_are_those_of_jieba_without_guessing():
+def test_chinese_words_are_those_of_jieba_without_guessing():
     import jieba
 
     reference = jieba.Tokenizer()
@@ -35,3 +36,27 @@ def test_no_cache_is_left_in_the_folder_for_temporary_files(tmp_path, monkeypatc
     module.chinese_words.cache_clear()
     assert words("北京大学") == ["北京大学"]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", ""),
+        (" \n\t", ""),
+        ("Phillip, \n could you help?", "Phillip,"),
+        ("\n It costs 3.50 today. Not more.", "It costs 3.50 today."),
+        ("“真的吗？”他问。是的。", "“真的吗？”"),
+        (
+            "采用修正的参数(MRP),建立了数学模型;设计了控制器.仿真结果表明",
+            "采用修正的参数(MRP),建立了数学模型;设计了控制器.",
+        ),
+        ("no mark at all", "no mark at all"),
+        ("Wait... what?! Yes.", "Wait..."),
+    ],
+)
+def test_the_first_sentence_ends_at_a_mark_or_with_its_line(text, sentence):
+    assert first_sentence(text) == sentence
+
+
+def test_the_first_sentence_of_a_long_line_is_found_at_once():
+    assert first_sentence("a" * 1_000_000) == "a" * 1_000_000
