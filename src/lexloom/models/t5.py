@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -27,7 +26,6 @@ from lexloom.nn.source import Gaze, Source, attend_source, gaze_of, source_of
 from lexloom.nn.source_cache import SourceCache
 
 KIND = "encoder-decoder"
-SCALE = 1.0  # T5 doesn't divide its attention scores by √K; its first weights make up for it
 
 # ---- config ----
 
@@ -88,6 +86,14 @@ class Config:
     def inner_width(self) -> int:
         """The width of all heads together."""
         return self.heads * self.head_width
+
+    @property
+    def scale(self) -> float:
+        """What scores are multiplied by: the power of two next to 1/√K. T5 has no such factor and smaller queries.
+
+        Optimizers want the larger ones; a power of two makes them and takes them back without rounding.
+        """
+        return 2.0 ** -round(math.log2(self.head_width) / 2)
 
 
 # ---- blocks ----
@@ -223,7 +229,7 @@ class Model(nn.Module):
         """
         batch, length = ids_BL.shape
         x_BLD = self._embed(ids_BL, runs)
-        reach = with_bias(reach_of(batch, length, runs, causal=False), self.encoder_bias, length)
+        reach = with_bias(reach_of(batch, length, runs, causal=False), self.encoder_bias, length, self.config.scale)
         for block in self.encoder:
             x_BLD = block(x_BLD, reach)
         y_BLD: Tensor = self.dropout(self.encoder_norm(x_BLD))
@@ -243,8 +249,8 @@ class Model(nn.Module):
         context or the cache.
         """
         batch, length = ids_BL.shape
-        reach = with_bias(reach_of(batch, length, runs, cache), self.decoder_bias, length)
-        gaze = gaze_of(batch, length, runs, source, cache, scale=SCALE)
+        reach = with_bias(reach_of(batch, length, runs, cache), self.decoder_bias, length, self.config.scale)
+        gaze = gaze_of(batch, length, runs, source, cache, scale=self.config.scale)
         x_BLD = self._embed(ids_BL, runs)
         for block in self.decoder:
             x_BLD = block(x_BLD, reach, gaze)
@@ -287,8 +293,7 @@ class Model(nn.Module):
 def init_weights(model: Model, seed: int) -> None:
     """Fill all parameters as T5 did: normal, with the deviations of Mesh TensorFlow; norms 1.
 
-    Embeddings 1; matrices 1/√(their inputs), queries 1/√(K · their inputs), which stands for the scale that the scores
-    don't have.
+    Embeddings 1; matrices 1/√(their inputs).
     """
     config = model.config
     deviations = {
@@ -301,12 +306,6 @@ def init_weights(model: Model, seed: int) -> None:
         return next((value for end, value in deviations.items() if name.endswith(end)), 1 / math.sqrt(config.width))
 
     fill(model, seed=seed, std_of=deviation)
-    with torch.no_grad():
-        for module in model.modules():
-            if isinstance(module, Attention):
-                module.qkv.weight[: config.inner_width].div_(math.sqrt(config.head_width))
-            if isinstance(module, SourceAttention):
-                module.query.weight.div_(math.sqrt(config.head_width))
 
 
 # ---- presets: named shapes, `dataclasses.replace` changes what should differ ----
@@ -418,10 +417,16 @@ def weights(config: Config) -> dict[str, Published]:
             for ours, parts in _block_weights(config, decoder=stack == "decoder").items():
                 names = tuple(f"{stack}.block.{layer}.layer.{part}.weight" for part in parts)
                 rows = (config.ffn_width if ours == "mlp.up" else config.inner_width,) * len(parts)
-                table[f"{stack}.{layer}.{ours}.weight"] = Published(names, rows if len(parts) > 1 else ())
+                gains = tuple(_gain(config, part) for part in parts)
+                table[f"{stack}.{layer}.{ours}.weight"] = Published(names, rows if len(parts) > 1 else (), gains=gains)
     if not config.tied:
         table["head.weight"] = Published(("lm_head.weight",))
     return table
+
+
+def _gain(config: Config, part: str) -> float:
+    """Ours to theirs: the scale that T5 leaves to its queries."""
+    return 1 / config.scale if part.endswith("Attention.q") else 1.0
 
 
 def _block_weights(config: Config, *, decoder: bool) -> dict[str, tuple[str, ...]]:

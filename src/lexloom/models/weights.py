@@ -107,10 +107,11 @@ class Stored:
 
 
 def _publish(tensor: Tensor, published: Published) -> Iterator[tuple[str, Tensor]]:
-    """Our parameter as published: split by rows, transposed, as one row; views, no copies."""
+    """Our parameter as published: split by rows, transposed, as one row; views, no copies but of what has a gain."""
     tensor = tensor[None] if published.as_row else tensor
     parts = torch.split(tensor, list(published.rows)) if published.rows else (tensor,)
-    for name, part in zip(published.names, parts, strict=True):
+    for name, part, gain in zip(published.names, parts, _gains(published), strict=True):
+        part = part if gain == 1 else part / gain
         yield name, part.t() if published.transposed else part
 
 
@@ -123,9 +124,16 @@ def _join(parts: list[Source], published: Published) -> Tensor:
         tensors = [tensor[0] for tensor in tensors]
     dtype = torch.float32 if tensors[0].is_floating_point() else tensors[0].dtype
     joined = torch.empty((sum(len(tensor) for tensor in tensors), *tensors[0].shape[1:]), dtype=dtype)
-    for target, tensor in zip(torch.split(joined, [len(tensor) for tensor in tensors]), tensors, strict=True):
+    targets = torch.split(joined, [len(tensor) for tensor in tensors])
+    for target, tensor, gain in zip(targets, tensors, _gains(published), strict=True):
         target.copy_(tensor)
+        if gain != 1:
+            target.mul_(gain)
     return joined
+
+
+def _gains(published: Published) -> tuple[float, ...]:
+    return published.gains or (1.0,) * len(published.names)
 
 
 def _in_full(tensor: Tensor) -> Tensor:

@@ -13,14 +13,16 @@ class Published:
     """One of our parameters in a published file.
 
     `names` are the published tensors; several are joined along our rows, `rows` of each. `transposed` files hold
-    matrices as (inputs, outputs); with `as_row` they hold our vector as a matrix of one row. A `mapped` one is used
-    where it lies in the file, so that it may be larger than memory; it is never changed.
+    matrices as (inputs, outputs); with `as_row` they hold our vector as a matrix of one row. Ours is the published one
+    times `gains`, one for each tensor. A `mapped` one is used where it lies in the file, so that it may be larger than
+    memory; it is never changed.
     """
 
     names: tuple[str, ...]
     rows: tuple[int, ...] = ()
     transposed: bool = False
     as_row: bool = False
+    gains: tuple[float, ...] = ()
     mapped: bool = False
 
 

@@ -58,14 +58,14 @@ class RelativeBias(Embedding):
         return torch.where(distances < exact, distances, far)
 
 
-def with_bias(reach: Reach, bias: RelativeBias, length: int) -> Reach:
-    """The same reach with what `bias` adds to the scores, which are not divided by √K then.
+def with_bias(reach: Reach, bias: RelativeBias, length: int, scale: float) -> Reach:
+    """The same reach with what `bias` adds to the scores, which are products times `scale`.
 
     The slices of each length are cut once for all layers.
     """
     cache = reach.cache
     if cache is not None and not cache.empty:
         over = bias.over_cache(cache.positions(length), max(cache.lengths) + length, reach.mask)
-        return replace(reach, mask=over, scale=1.0)
+        return replace(reach, mask=over, scale=scale)
     lengths: Sequence[int] = (length,) if reach.runs is None else sorted(set(reach.runs))
-    return replace(reach, bias={each: bias.square(each) for each in lengths}, scale=1.0)
+    return replace(reach, bias={each: bias.square(each) for each in lengths}, scale=scale)
