@@ -189,7 +189,7 @@ def test_a_client_that_leaves_while_its_prompt_is_read_harms_nobody(serve):
         engine = serve(model)
         kept = asyncio.create_task(whole(engine, job([3])))
         gone = asyncio.create_task(whole(engine, job([1] * 400)))
-        await until(lambda: engine.running == 2)
+        await until(lambda: engine.running + engine.waiting == 2)
         model.gate.release(2)
         await until(lambda: model.passes == 2)
         gone.cancel()
